@@ -1,0 +1,77 @@
+/* predictor: workloads and features to milliseconds. Knows no graphs and no ONNX. */
+#ifndef PREDICTOR_H
+#define PREDICTOR_H
+
+#include "ir.h"
+
+/* ---- Targets (target.c: JSON in and out) ---- */
+
+enum target_kind { TARGET_ANALYTIC, TARGET_MEASURED, TARGET_ADAPTED, TARGET_CALIBRATED, TARGET_KIND_COUNT };
+
+const char *target_kind_name(enum target_kind);
+
+struct analytic { /* roofline with launch overhead; efficiencies are shares of the peaks a kernel class reaches */
+    double peak_gflops[PREC_COUNT];   /* by precision, 2 FLOPs a MAC; 0: not supported (falls back to fp32) */
+    double bandwidth_gbps;            /* main memory, 1e9 bytes a second */
+    double cache_bytes;               /* last level; 0: unknown */
+    double cache_gbps;                /* bandwidth within it */
+    double launch_us;                 /* a kernel */
+    double run_us;                    /* a whole inference */
+    double compute_efficiency[KC_COUNT], memory_efficiency[KC_COUNT];
+    double parallel_macs;             /* work below which the device is not filled: time of a kernel is at least that of
+                                         this many MACs at peak; 0: none */
+    double relative_error;            /* one standard deviation of log latency, for the interval */
+};
+
+struct linear; /* linear.c: weights over features, mixture over views, covariance (measured and adapted targets) */
+struct calibrated; /* calibrated.c: a closed form per kernel class (this machine) */
+
+struct target {
+    const char *path; /* file it came from */
+    const char *name, *description, *vendor, *device, *source; /* source: where the numbers come from */
+    enum target_kind kind;
+    struct runtime runtime;
+    struct analytic analytic;
+    struct linear *linear;         /* measured, adapted; else NULL */
+    struct calibrated *calibrated; /* calibrated; else NULL */
+    const char *validation;        /* JSON text of the object, NULL: not validated */
+    const char *hardware;          /* JSON text */
+};
+
+/* Reads a target; the arena owns it. Unknown keys are ignored with a warning, missing ones named. */
+enum status target_load(struct target **, const char *path, struct arena *, struct diag *) MUST_CHECK;
+enum status target_save(const struct target *, const char *path, struct diag *) MUST_CHECK;
+
+/* ---- Prediction (predict.c) ---- */
+
+struct model_input { /* a model as the predictor sees it */
+    const struct workload *workload;        /* lowered by the target's runtime */
+    struct features features[VIEW_COUNT];   /* of each graph view; only linear targets read those of other views */
+};
+
+enum bound { BOUND_COMPUTE, BOUND_MEMORY, BOUND_OVERHEAD };
+
+struct kernel_estimate {
+    double ms;
+    enum bound bound;
+};
+
+struct estimate {
+    double ms, lo_ms, hi_ms, confidence; /* interval that holds the truth with that probability */
+    double coverage;                     /* share of nodes the prediction accounts for */
+    bool extrapolated;                   /* far outside what the target was fitted on; the interval is widened */
+    size_t n_kernels;
+    struct kernel_estimate *kernels;     /* as the workload's; their sum is ms */
+};
+
+enum status predict(const struct target *, const struct model_input *, struct arena *, struct estimate *,
+                    struct diag *) MUST_CHECK;
+
+/* ---- Metrics (metrics.c) ---- */
+
+double metric_srcc(const double *a, const double *b, size_t n, struct arena *); /* Spearman, ties averaged */
+double metric_kendall(const double *a, const double *b, size_t n, struct arena *); /* tau-b, n log n */
+double metric_mape(const double *predicted, const double *truth, size_t n); /* a share, not percent */
+double metric_within(const double *predicted, const double *truth, size_t n, double tolerance);
+
+#endif
