@@ -316,6 +316,16 @@ struct attr attr_ints(struct builder *, const char *name, const int64_t *, size_
 struct attr attr_string(struct builder *, const char *name, const char *);
 void build_output(struct builder *, uint32_t tensor, const char *name);
 
+/* ---- What the user said about open sizes ---- */
+
+struct bindings { /* what the user said about open sizes */
+    size_t n_dims;
+    const struct dim_binding { const char *symbol; int64_t value; } *dims; /* --dim */
+    size_t n_shapes;
+    const struct shape_binding { const char *input; int32_t rank; const int64_t *dims; } *shapes; /* --shape */
+    int64_t batch; /* --batch: the leading dim of every input that has an open one; 0: not given */
+};
+
 /* ---- Looking (print.c) and checking (check.c) ---- */
 
 void graph_print(const struct graph *, FILE *); /* the IR as text, one node a line, bodies indented */

@@ -16,14 +16,6 @@ enum pass {
     PASS_COUNT
 };
 
-struct bindings { /* what the user said about open sizes */
-    size_t n_dims;
-    const struct dim_binding { const char *symbol; int64_t value; } *dims; /* --dim */
-    size_t n_shapes;
-    const struct shape_binding { const char *input; int32_t rank; const int64_t *dims; } *shapes; /* --shape */
-    int64_t batch; /* --batch: the leading dim of every input that has an open one; 0: not given */
-};
-
 struct cost { /* of one node; -1 where a size is unknown */
     int64_t macs, flops, params, read_bytes, write_bytes, weight_bytes;
     bool upper_bound; /* a data-dependent size was taken at its upper bound */
