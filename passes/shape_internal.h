@@ -1,0 +1,106 @@
+/* What the shape and fold functions share (shape_help.c, value_help.c). Private to passes/.
+ *
+ * A shape function reads its inputs with infer_*, decides, and sets every output it is sure of with infer_set. Outputs
+ * it does not set stay unknown. Dims may be unknown or symbolic anywhere: compute with dim_*, which carry that through.
+ * Its node has at least the inputs the operator table asks for (the driver checks the counts; a required input may
+ * still be left out with an empty name: infer_in gives NULL). */
+#ifndef SHAPE_INTERNAL_H
+#define SHAPE_INTERNAL_H
+
+#include "passes.h"
+
+/* ---- Inputs ---- */
+
+/* Input i; NULL when left out. */
+struct tensor *infer_in(const struct infer *, uint32_t i);
+static inline bool infer_has(const struct infer *in, uint32_t i) {
+    return node_in(in->node, i) != NONE;
+}
+int32_t infer_rank(const struct infer *, uint32_t i); /* RANK_UNKNOWN also when left out */
+/* Dim of input i; a negative axis counts from the end; unknown when the rank is, or the axis is outside. */
+dim infer_dim(const struct infer *, uint32_t i, int64_t axis);
+enum dtype infer_dtype(const struct infer *, uint32_t i); /* DT_UNDEFINED when left out or not known */
+/* What is known of the elements of input i (initializers are read on demand); NULL: nothing. */
+const struct value *infer_value(const struct infer *, uint32_t i);
+/* Input i as integers, when it is at most 1-D and every element is a number. False: not known (or more than max). */
+bool infer_ints(const struct infer *, uint32_t i, int64_t *out, size_t max, size_t *n);
+bool infer_int(const struct infer *, uint32_t i, int64_t *out); /* the same for one element */
+dim infer_scalar(const struct infer *, uint32_t i);             /* one integer element, symbolic allowed; unknown */
+/* How many elements input i has when that is a number (a product of number dims); -1. */
+int64_t infer_count(const struct infer *, uint32_t i);
+
+/* ---- Outputs ---- */
+
+/* Sets output `o` (nothing when the node leaves it out), a dense tensor. The dims are copied. Where an inferred dim is
+ * unknown, what the file declared stays. rank may be RANK_UNKNOWN (dims unused). */
+enum status infer_set(struct infer *, uint32_t o, enum dtype, const dim *dims, int32_t rank) MUST_CHECK;
+/* Output o is like input i, of type dtype (DT_UNDEFINED: also the type of input i). */
+enum status infer_set_like(struct infer *, uint32_t o, uint32_t i, enum dtype) MUST_CHECK;
+/* Only the type is known, or nothing (DT_UNDEFINED). `reason` says why, for the node; NULL when nothing is wrong. */
+enum status infer_set_unknown(struct infer *, uint32_t o, enum dtype, const char *reason) MUST_CHECK;
+/* A size that depends on data: the same symbol whenever this node asks again for the same slot (0..63) and bounds. */
+dim infer_fresh(struct infer *, uint32_t slot, int64_t lo, int64_t hi);
+
+/* ---- Checks; failures read `net.onnx: node "x" (Op): ...` with status ST_SHAPE ---- */
+
+enum status infer_fail(const struct infer *, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* Fails when the rank of input i is known and outside lo..hi (hi -1: any). `what` names the input: "weight". */
+enum status infer_want_rank(const struct infer *, uint32_t i, const char *what, int32_t lo, int32_t hi) MUST_CHECK;
+/* Axis in -rank..rank-1 to 0..rank-1; fails outside. */
+enum status infer_axis(const struct infer *, int64_t axis, int32_t rank, int32_t *out) MUST_CHECK;
+/* Both must be the same size: the better known of the two; fails when they are different numbers. */
+enum status infer_unify(const struct infer *, dim a, dim b, const char *what, dim *out) MUST_CHECK;
+/* Numpy broadcasting of two dims; `slot` as in infer_fresh, for two sizes of which nobody knows which one is 1. */
+enum status infer_broadcast_dim(struct infer *, dim a, dim b, uint32_t slot, dim *out) MUST_CHECK;
+/* Numpy broadcasting of shapes: `dims` holds *rank dims and takes the result. Start with *rank 0. */
+enum status infer_broadcast(struct infer *, dim dims[RANK_MAX], int32_t *rank, const dim *other,
+                            int32_t other_rank) MUST_CHECK;
+
+/* ---- Values, for fold functions (value_help.c) ---- */
+
+/* True when every input present has a value or small initializer data; reads the latter. */
+bool fold_ready(const struct infer *);
+/* The new value of output o with the number of elements its shape says; NULL when that is not a number, too many, or
+ * the type carries no value. All elements unknown. */
+struct value *fold_new(struct infer *, uint32_t o);
+void fold_set(struct infer *, uint32_t o, const struct value *);
+struct scalar scalar_unknown(void);
+struct scalar scalar_number(double); /* floating point */
+struct scalar scalar_dim(dim);       /* integer */
+bool scalar_is_number(struct scalar, bool is_float);
+double scalar_to_double(struct scalar, bool is_float); /* only if scalar_is_number */
+double round_to_dtype(double, enum dtype);             /* as storing it in that floating-point type does */
+
+/* ---- The driver (shape.c) as seen by control flow (shape_if.c, shape_loop.c, ...) ---- */
+
+struct shape_state;
+
+/* Infers the nodes of a body whose input types are set. A failure inside is a failure. */
+enum status shape_body(struct infer *, uint32_t body) MUST_CHECK;
+
+/* ---- One declaration a name in the shape and fold columns of ops.def ---- */
+
+shape_fn shape_affine_grid, shape_arg_reduce, shape_attention, shape_batch_norm, shape_bcast, shape_bcast_bool,
+    shape_cast, shape_cast_like, shape_center_crop_pad, shape_col2im, shape_compress, shape_concat,
+    shape_concat_from_sequence, shape_constant, shape_constant_of_shape, shape_conv, shape_conv_transpose,
+    shape_depth_to_space, shape_dequantize, shape_det, shape_dft, shape_dropout, shape_dynamic_quantize, shape_einsum,
+    shape_embed_layer_norm, shape_expand, shape_eye_like, shape_flatten, shape_gather, shape_gather_elements,
+    shape_gather_nd, shape_gemm, shape_global_pool, shape_grid_sample, shape_identity, shape_if, shape_image_decoder,
+    shape_irfft, shape_layer_norm, shape_loop, shape_matmul, shape_matmul_nbits, shape_max_roi_pool, shape_max_unpool,
+    shape_mel_weight_matrix, shape_ms_attention, shape_multinomial, shape_nll_loss, shape_nms, shape_nonzero,
+    shape_one_hot, shape_opaque, shape_optimizer, shape_optional, shape_optional_get_element,
+    shape_optional_has_element, shape_pad, shape_pool, shape_qgemm, shape_qlinear_bcast, shape_qlinear_concat,
+    shape_qlinear_conv, shape_qlinear_matmul, shape_quantize, shape_random, shape_random_like, shape_range,
+    shape_reduce, shape_reshape, shape_resize, shape_rfft, shape_rnn, shape_roi_align, shape_same, shape_same_bool,
+    shape_scan, shape_sequence_at, shape_sequence_construct, shape_sequence_empty, shape_sequence_erase,
+    shape_sequence_insert, shape_sequence_length, shape_sequence_map, shape_shape, shape_size, shape_slice,
+    shape_softmax_loss, shape_space_to_depth, shape_split, shape_split_to_sequence, shape_squeeze, shape_stft,
+    shape_string_normalizer, shape_string_split, shape_tfidf, shape_tile, shape_topk, shape_transpose, shape_unique,
+    shape_unsqueeze, shape_upsample, shape_where, shape_window;
+
+fold_fn fold_arith, fold_cast, fold_compare, fold_concat, fold_constant, fold_constant_of_shape, fold_cumsum,
+    fold_expand, fold_gather, fold_gather_elements, fold_gather_nd, fold_identity, fold_matmul, fold_nonzero, fold_pad,
+    fold_range, fold_reduce, fold_scatter_nd, fold_sequence_length, fold_shape, fold_size, fold_slice, fold_split,
+    fold_tile, fold_transpose, fold_unary, fold_where;
+
+#endif
