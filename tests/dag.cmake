@@ -1,0 +1,28 @@
+# Compiles one include of every layer's header with the include directories that layer LAYER has, and expects it to work
+# for the layers below it and to fail for the others.
+set(below_base)
+set(below_ir base)
+set(below_frontend ir base)
+set(below_passes ir base)
+set(below_predictor ir base)
+set(below_measure frontend predictor ir base)
+set(below_search passes predictor ir base)
+set(below_api search measure frontend passes predictor ir base)
+
+foreach(directory ${SEEN})
+  list(APPEND flags -I${directory})
+endforeach()
+foreach(other ${LAYERS})
+  if(other STREQUAL LAYER OR other STREQUAL "api") # the header of api is the public one
+    continue()
+  endif()
+  set(source ${CMAKE_CURRENT_BINARY_DIR}/dag_${LAYER}_${other}.c)
+  file(WRITE ${source} "#include \"${other}.h\"\nint dag_${LAYER}_${other};\n")
+  execute_process(COMMAND ${CC} -std=c11 -fsyntax-only ${flags} ${source} RESULT_VARIABLE failed ERROR_QUIET)
+  file(REMOVE ${source})
+  if(other IN_LIST below_${LAYER} AND failed)
+    message(SEND_ERROR "${LAYER} cannot include ${other}.h")
+  elseif(NOT other IN_LIST below_${LAYER} AND NOT failed)
+    message(SEND_ERROR "${LAYER} can include ${other}.h, which is not below it")
+  endif()
+endforeach()
