@@ -15,7 +15,7 @@ configure_file(cmake/onnx_latency.pc.in onnx_latency.pc @ONLY)
 install(FILES ${CMAKE_BINARY_DIR}/onnx_latency.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 
 configure_package_config_file(cmake/onnx_latency-config.cmake.in onnx_latency-config.cmake
-                              INSTALL_DESTINATION ${package_dir})
+                              INSTALL_DESTINATION ${package_dir} PATH_VARS CMAKE_INSTALL_FULL_LIBDIR)
 write_basic_package_version_file(onnx_latency-config-version.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${CMAKE_BINARY_DIR}/onnx_latency-config.cmake ${CMAKE_BINARY_DIR}/onnx_latency-config-version.cmake
         DESTINATION ${package_dir})
