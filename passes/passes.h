@@ -54,8 +54,11 @@ enum status passes_run(struct run *, uint32_t mask) MUST_CHECK;
 /* shape.c and its rooms shape_*.c: one function a column entry of ops.def. It sets the types and shapes of the node's
  * outputs through tensor_set_shape, leaves unknown what is not certain (never a guess), and fails only for a model that
  * contradicts the operator's definition. */
+struct shape_state;
+
 struct infer {
     struct run *run;
+    struct shape_state *state; /* of this run of the pass (shape_internal.h) */
     struct graph *graph;
     const struct node *node;
     uint32_t id;

@@ -40,6 +40,8 @@ enum status infer_set_like(struct infer *, uint32_t o, uint32_t i, enum dtype) M
 enum status infer_set_unknown(struct infer *, uint32_t o, enum dtype, const char *reason) MUST_CHECK;
 /* A size that depends on data: the same symbol whenever this node asks again for the same slot (0..63) and bounds. */
 dim infer_fresh(struct infer *, uint32_t slot, int64_t lo, int64_t hi);
+/* A size read from a value: d itself, or such a symbol within 0..hi when d is unknown. */
+dim infer_size(struct infer *, dim d, uint32_t slot, int64_t hi);
 
 /* ---- Checks; failures read `net.onnx: node "x" (Op): ...` with status ST_SHAPE ---- */
 
@@ -71,12 +73,70 @@ bool scalar_is_number(struct scalar, bool is_float);
 double scalar_to_double(struct scalar, bool is_float); /* only if scalar_is_number */
 double round_to_dtype(double, enum dtype);             /* as storing it in that floating-point type does */
 
-/* ---- The driver (shape.c) as seen by control flow (shape_if.c, shape_loop.c, ...) ---- */
+/* ---- Types of values, for control flow and sequences (shape_type.c) ---- */
 
-struct shape_state;
+struct elements;
 
-/* Infers the nodes of a body whose input types are set. A failure inside is a failure. */
+struct type { /* what is known of a tensor, sequence or optional */
+    enum type_kind kind;
+    enum dtype dtype;
+    int32_t rank; /* of a sequence: what all its elements share */
+    const dim *dims;
+    dim length;                      /* sequences */
+    const struct value *value;       /* tensors; NULL: not known */
+    const struct elements *elements; /* of a sequence, or what an optional holds (0 or 1); NULL: not known */
+};
+
+struct elements {
+    uint32_t n;
+    struct type at[];
+};
+
+#define ELEMENTS_MAX 1024 /* longer sequences know only what their elements share */
+
+enum join {
+    JOIN_ELEMENTS, /* elements of one sequence: sizes that differ are unknown */
+    JOIN_BRANCHES, /* either of two: sizes that differ become a symbol between them */
+    JOIN_ROUNDS    /* before or after a round of a loop: sizes that differ become an unbounded symbol */
+};
+
+struct type type_unknown(void);
+struct type type_scalar(struct infer *, enum dtype, struct scalar);
+struct type type_of(const struct infer *, uint32_t tensor); /* initializers are read; NONE: unknown */
+void type_assign(struct infer *, uint32_t tensor, const struct type *);
+/* The type of both; `slot` keys the symbols it makes (RANK_MAX + 1 of them), as in infer_fresh. */
+struct type type_join(struct infer *, const struct type *, const struct type *, enum join, uint32_t slot);
+bool type_same(const struct type *, const struct type *);
+/* A sequence of the given elements (copied). */
+struct type type_sequence(struct infer *, const struct type *elements, uint32_t n);
+/* Without what only holds for one element: dims that are unknown become symbols of this node. */
+struct type type_settle(struct infer *, struct type, uint32_t slot);
+
+/* ---- The driver (shape.c) as seen by control flow ---- */
+
+struct shape_state {
+    struct map fresh; /* (node, slot) to entries */
+    struct fresh_entry {
+        dim symbol;
+        int64_t lo, hi;
+    } * entries;
+    size_t n_entries, cap_entries;
+    const struct type *declared;      /* by tensor: what the file says */
+    const struct elements **elements; /* by tensor; NULL until a sequence or optional turns up */
+    uint64_t work, work_limit;        /* nodes inferred; beyond the limit loops are not repeated for precision */
+    uint32_t soft;                    /* > 0: in a branch that may never run; failures become reasons */
+    size_t n_stale;                   /* declared types that inference contradicts */
+    uint32_t stale;                   /* the first of them */
+    int64_t opset;                    /* of the default domain */
+};
+
+/* Infers the nodes of a body whose inputs were entered. */
 enum status shape_body(struct infer *, uint32_t body) MUST_CHECK;
+/* Sets an input of a body, completed by what the file declares. */
+void shape_enter(struct infer *, uint32_t tensor, const struct type *);
+static inline bool shape_tired(const struct infer *in) {
+    return in->state->work > in->state->work_limit;
+}
 
 /* ---- One declaration a name in the shape and fold columns of ops.def ---- */
 
