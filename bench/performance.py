@@ -1,0 +1,115 @@
+"""Measures the program against the reference and writes docs/performance.md. Started by tools/bench.
+
+Usage: performance.py BUILD_FOLDER OUTPUT
+Every figure is a median over whole processes, start-up included, with the files in the page cache.
+"""
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+
+ROOT = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+BUILD = os.path.abspath(sys.argv[1])
+PROGRAM = os.path.join(BUILD, "bin", "onnx-latency")
+NETS = os.path.join(ROOT, "models", "nets")
+REFERENCE = [sys.executable, os.path.join(ROOT, "bench", "reference.py")]
+MODELS = ["mobilenet_v2", "resnet50", "vgg16", "vit_b_16"]
+RANKED = 1000
+TARGET = "raspberry-pi-4"
+
+
+def cost(runs, *command):
+    """Median wall ms, processor ms and peak MB of a whole process."""
+    done = subprocess.run([os.path.join(BUILD, "bin", "process_cost"), str(runs), *command], check=True,
+                          capture_output=True, text=True)
+    return [float(word) for word in done.stdout.split()]
+
+
+def zoo(name):
+    return os.path.join(BUILD, "zoo", name + ".onnx")
+
+
+def processor():
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as stream:
+            for line in stream:
+                if line.startswith("model name"):
+                    return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.machine()
+
+
+def against_reference():
+    yield "| model | file MB | profile ms | CPU ms | peak MB | reference ms | CPU ms | peak MB | times faster | CPU |"
+    yield "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|"
+    for name in MODELS:
+        path = zoo(name)
+        size = os.path.getsize(path) / 1e6
+        wall, cpu, peak = cost(101, PROGRAM, "profile", path)
+        ref_wall, ref_cpu, ref_peak = cost(5 if size < 200 else 3, *REFERENCE, path)
+        yield (f"| {name} | {size:.1f} | {wall:.2f} | {cpu:.2f} | {peak:.1f} | {ref_wall:.0f} | {ref_cpu:.0f} | "
+               f"{ref_peak:.0f} | {ref_wall / wall:.0f} | {ref_cpu / cpu:.0f} |")
+
+
+def predict_and_profile():
+    yield "| model | profile ms | predict ms | ratio |"
+    yield "|---|---:|---:|---:|"
+    for name in MODELS:
+        profile = cost(101, PROGRAM, "profile", zoo(name))[0]
+        predict = cost(101, PROGRAM, "predict", "-t", TARGET, zoo(name))[0]
+        yield f"| {name} | {profile:.2f} | {predict:.2f} | {predict / profile:.2f} |"
+
+
+def ranking():
+    folder = os.path.join(BUILD, "ranked")
+    shutil.rmtree(folder, ignore_errors=True)
+    os.mkdir(folder)
+    nets = [name for name in sorted(os.listdir(NETS)) if name.endswith(".onnx")]
+    for i in range(RANKED):
+        shutil.copy(os.path.join(NETS, nets[i % len(nets)]), os.path.join(folder, f"{i:04}.onnx"))
+    yield "| jobs | seconds | models a second | times faster than one |"
+    yield "|---:|---:|---:|---:|"
+    one = None
+    jobs = 1
+    while jobs <= os.cpu_count():
+        wall = cost(3, PROGRAM, "rank", "-t", TARGET, "--dim", "sequence=128", "--dim", "height=256", "--dim",
+                    "width=256", "--jobs", str(jobs), folder)[0] / 1e3
+        one = one or wall
+        yield f"| {jobs} | {wall:.2f} | {RANKED / wall:.0f} | {one / wall:.2f} |"
+        jobs *= 2
+    shutil.rmtree(folder)
+
+
+def page():
+    empty = cost(201, "/bin/true")[0]
+    yield "# Performance"
+    yield ""
+    yield f"Written by `tools/bench` on {processor()}, {os.cpu_count()} cores. Medians over whole processes, start-up included,"
+    yield f"files in the page cache. An empty process takes {empty:.2f} ms here."
+    yield ""
+    yield "## profile, against the reference ONNX package"
+    yield "The reference is what Python's `onnx` does to load, check and infer shapes (`bench/reference.py`), on the same"
+    yield "files in the same run."
+    yield ""
+    yield from against_reference()
+    yield ""
+    yield "## predict, against profile"
+    yield from predict_and_profile()
+    yield ""
+    yield "## rank"
+    yield f"{RANKED} models: copies of the samples in `models/nets`."
+    yield ""
+    yield from ranking()
+
+
+def main():
+    text = "\n".join(page()) + "\n"
+    with open(sys.argv[2], "w", encoding="utf-8") as stream:
+        stream.write(text)
+    print(text, end="")
+
+
+main()
