@@ -1,0 +1,130 @@
+/* Arenas: a chain of blocks, each larger than the last. */
+#include "base.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { ALIGNMENT = 16, FIRST_BLOCK = 16 << 10, LARGEST_STEP = 4 << 20 };
+
+struct arena_block {
+    struct arena_block *next;
+    size_t size, used; /* of the bytes behind the header */
+};
+
+static size_t round_up(size_t bytes) {
+    return (bytes + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
+}
+
+static unsigned char *block_bytes(struct arena_block *block) {
+    return (unsigned char *)block + round_up(sizeof *block);
+}
+
+static void *get_block(const struct allocator *allocator, size_t bytes) {
+    return allocator ? allocator->alloc(allocator->user, bytes) : malloc(bytes);
+}
+
+static void put_block(const struct allocator *allocator, void *block) {
+    if (allocator)
+        allocator->free(allocator->user, block);
+    else
+        free(block);
+}
+
+_Noreturn static void out_of_memory(struct arena *arena) {
+    if (arena->on_oom) longjmp(*arena->on_oom, 1);
+    abort();
+}
+
+void arena_init(struct arena *arena, const struct allocator *allocator, jmp_buf *on_oom) {
+    *arena = (struct arena){.allocator = allocator, .on_oom = on_oom};
+}
+
+static struct arena_block *add_block(struct arena *arena, size_t least) {
+    size_t size = arena->head ? arena->head->size * 2 : FIRST_BLOCK;
+    if (size > LARGEST_STEP) size = LARGEST_STEP;
+    if (size < least) size = least;
+    if (size > SIZE_MAX - 64) out_of_memory(arena);
+    struct arena_block *block = get_block(arena->allocator, round_up(sizeof *block) + size);
+    if (!block) out_of_memory(arena);
+    *block = (struct arena_block){.next = arena->head, .size = size};
+    return arena->head = block;
+}
+
+void *arena_alloc(struct arena *arena, size_t bytes) {
+    if (bytes > SIZE_MAX / 2) out_of_memory(arena);
+    size_t rounded = round_up(bytes ? bytes : 1);
+    struct arena_block *block = arena->head;
+    if (!block || block->size - block->used < rounded) block = add_block(arena, rounded);
+    void *result = block_bytes(block) + block->used;
+    block->used += rounded;
+    arena->used_bytes += rounded;
+    return memset(result, 0, rounded);
+}
+
+void *arena_array(struct arena *arena, size_t count, size_t size) {
+    size_t bytes;
+    if (__builtin_mul_overflow(count, size, &bytes)) out_of_memory(arena);
+    return arena_alloc(arena, bytes);
+}
+
+void *arena_grow(struct arena *arena, const void *old, size_t count, size_t *cap, size_t want, size_t size) {
+    if (want <= *cap && old) return (void *)(uintptr_t)old;
+    size_t grown = *cap ? *cap * 2 : 8;
+    if (grown < want) grown = want;
+    void *result = arena_array(arena, grown, size);
+    if (count) memcpy(result, old, count * size);
+    *cap = grown;
+    return result;
+}
+
+void *arena_copy(struct arena *arena, const void *from, size_t bytes) {
+    void *copy = arena_alloc(arena, bytes);
+    if (bytes) memcpy(copy, from, bytes);
+    return copy;
+}
+
+char *arena_strndup(struct arena *arena, const char *text, size_t length) {
+    char *copy = arena_alloc(arena, length + 1);
+    if (length) memcpy(copy, text, length);
+    return copy;
+}
+
+char *arena_vprintf(struct arena *arena, const char *fmt, va_list args) {
+    va_list again;
+    va_copy(again, args);
+    int length = vsnprintf(NULL, 0, fmt, args);
+    char *text = arena_alloc(arena, (size_t)(length > 0 ? length : 0) + 1);
+    if (length > 0) vsnprintf(text, (size_t)length + 1, fmt, again);
+    va_end(again);
+    return text;
+}
+
+char *arena_printf(struct arena *arena, const char *fmt, ...) {
+    va_list args;
+    va_start(args, fmt);
+    char *text = arena_vprintf(arena, fmt, args);
+    va_end(args);
+    return text;
+}
+
+static void free_from(struct arena *arena, struct arena_block *block) {
+    while (block) {
+        struct arena_block *next = block->next;
+        put_block(arena->allocator, block);
+        block = next;
+    }
+}
+
+void arena_reset(struct arena *arena) {
+    arena->used_bytes = 0;
+    if (!arena->head) return;
+    free_from(arena, arena->head->next); /* the newest is the largest */
+    arena->head->next = NULL;
+    arena->head->used = 0;
+}
+
+void arena_free(struct arena *arena) {
+    free_from(arena, arena->head);
+    arena->head = NULL;
+    arena->used_bytes = 0;
+}

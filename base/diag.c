@@ -1,0 +1,36 @@
+/* Messages: the first failure stands, equal warnings are kept once. */
+#include "base.h"
+
+#include <string.h>
+
+const char *status_text(enum status status) {
+    static const char *const texts[] = {
+#define STATUS(id, text) text,
+#include "status.def"
+#undef STATUS
+    };
+    return texts[status];
+}
+
+void diag_init(struct diag *diag, struct arena *arena) {
+    *diag = (struct diag){.arena = arena};
+}
+
+enum status diag_fail(struct diag *diag, enum status status, const char *fmt, ...) {
+    if (diag->status != ST_OK) return status;
+    va_list args;
+    va_start(args, fmt);
+    diag->message = arena_vprintf(diag->arena, fmt, args);
+    va_end(args);
+    return diag->status = status;
+}
+
+void diag_warn(struct diag *diag, const char *fmt, ...) {
+    va_list args;
+    va_start(args, fmt);
+    const char *text = arena_vprintf(diag->arena, fmt, args);
+    va_end(args);
+    for (size_t i = 0; i < diag->n_warnings; i++)
+        if (!strcmp(diag->warnings[i], text)) return;
+    PUSH(diag->arena, diag, warnings, text);
+}
