@@ -16,9 +16,15 @@ enum pass {
     PASS_COUNT
 };
 
-struct cost { /* of one node; -1 where a size is unknown */
-    int64_t macs, flops, params, read_bytes, write_bytes, weight_bytes;
-    bool upper_bound; /* a data-dependent size was taken at its upper bound */
+/* Of one node, over all its runs: nodes of a Loop, Scan or SequenceMap body are multiplied by the trip count, nodes of
+ * the cheaper branch of an If count nothing, so the sum over the nodes is the model's. -1 where a size is unknown. */
+struct cost {
+    int64_t macs, flops;
+    int64_t params, weight_bytes;    /* of the initializers that no node before it reads; independent of runs */
+    int64_t read_bytes, write_bytes; /* everything read, weights too, and everything written; 0 for views */
+    int64_t runs;                    /* 0: dead, or in a branch that is not taken */
+    bool upper_bound;                /* a data-dependent size was taken at its upper bound */
+    bool open_loop;                  /* in a loop of unknown length, counted as one round */
 };
 
 struct run {
@@ -67,8 +73,9 @@ struct infer {
 typedef enum status shape_fn(struct infer *);
 /* Fold functions compute output values from input values (struct value), symbolic elements included. */
 typedef void fold_fn(struct infer *);
-/* Cost functions fill macs, flops and bytes of a node whose shapes are known. */
-typedef void cost_fn(const struct graph *, const struct node *, struct cost *);
+/* Cost functions (cost_internal.h) fill macs and flops of one run of a node whose shapes are known, and correct its bytes
+ * where reading every input once is not what it does. */
+typedef void cost_fn(struct graph *, const struct node *, struct cost *);
 
 /* lower_*.c: one lowering a file, one row of lowerings.def. */
 typedef enum status lower_fn(struct run *);
