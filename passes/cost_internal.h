@@ -1,0 +1,32 @@
+/* What the cost functions share (cost_help.c). Private to passes/cost_*.c and the lowerings.
+ *
+ * Counts are int64_t; -1 stands for a size that is not known and spreads through count_*. Sums and products saturate.
+ * MACs follow the operator's definition (no skipped padding, masks or sparsity). FLOPs are 2 a MAC plus one an
+ * elementwise, reduction, pooling or normalising operation; a fused operator counts what the operators it stands for
+ * would: softmax 5 an element (max, subtract, exp, sum, divide), layer normalisation 7, batch normalisation 2. Biases
+ * of products are not counted. */
+#ifndef COST_INTERNAL_H
+#define COST_INTERNAL_H
+
+#include "geometry.h"
+#include "passes.h"
+
+int64_t count_mul(int64_t a, int64_t b);
+int64_t count_add(int64_t a, int64_t b);
+/* A dim as a number: data-dependent ones at their upper bound, which is noted in the cost. */
+int64_t count_dim(const struct graph *, dim, struct cost *);
+int64_t count_elements(const struct graph *, const struct tensor *, struct cost *); /* NULL: -1 */
+int64_t count_bytes(const struct graph *, const struct tensor *, struct cost *);    /* 0 for strings and sequences */
+/* Product of the dims from axis `first` on. */
+int64_t count_tail(const struct graph *, const struct tensor *, int32_t first, struct cost *);
+int64_t count_log2(int64_t n); /* rounded up, at least 1 */
+const struct tensor *node_result(const struct graph *, const struct node *, uint32_t output); /* NULL when left out */
+/* Elements of an input or output; -1 also when left out. */
+int64_t count_in(const struct graph *, const struct node *, uint32_t input, struct cost *);
+int64_t count_out(const struct graph *, const struct node *, uint32_t output, struct cost *);
+
+cost_fn cost_attention, cost_bytes, cost_conv, cost_conv_transpose, cost_dft, cost_einsum, cost_elementwise,
+    cost_gather, cost_gemm, cost_matmul, cost_matmul_nbits, cost_moe, cost_none, cost_norm, cost_pool, cost_reduce,
+    cost_resize, cost_rnn, cost_rotary, cost_softmax, cost_sort, cost_stft;
+
+#endif
