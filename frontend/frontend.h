@@ -11,15 +11,20 @@
 /* Limits on what a file may claim; each has its own message. */
 enum {
     LIMIT_MESSAGE_DEPTH = 200, /* nested messages: subgraphs, functions, types */
+    LIMIT_MESSAGES = 32 << 20, /* in one file */
     LIMIT_INLINE_DEPTH = 64,   /* functions calling functions */
-    LIMIT_NODES = 4 << 20      /* after inlining */
+    LIMIT_NODES = 1 << 20,     /* after inlining */
+    LIMIT_INLINED = 4 << 20,   /* nodes, inputs, outputs, attributes and the like that inlining may write */
+    LIMIT_ATTRIBUTES = 1024,   /* of one node */
+    LIMIT_OPSETS = 256         /* imported by the model and its functions together */
 };
 
 /* Reads a model into `*out`. Everything is allocated in `arena`; files are mapped and closed by graph_close, which is
  * safe to call after a failure too, and after the arena jumped out of memory (`*out` is set before the first map).
  * External data lies under the model's own folder or is refused (absolute paths, "..", links that lead out); a missing
  * external file is a failure when `need_weights`, else a warning. */
-enum status onnx_read(struct graph **out, const char *path, bool need_weights, struct arena *, struct diag *) MUST_CHECK;
+enum status onnx_read(struct graph **out, const char *path, bool need_weights, struct arena *,
+                      struct diag *) MUST_CHECK;
 /* The same from memory; `bytes` must outlive the graph. `name` stands for the path in messages. */
 enum status onnx_read_bytes(struct graph **out, const void *bytes, size_t length, const char *name, struct arena *,
                             struct diag *) MUST_CHECK;
