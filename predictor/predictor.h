@@ -4,11 +4,15 @@
 
 #include "ir.h"
 
-/* ---- Targets (target.c: JSON in and out) ---- */
+/* ---- Targets (target_read.c, target_write.c: JSON, schema "onnx-latency/target/1") ---- */
+
+#define TARGET_SCHEMA "onnx-latency/target/1"
 
 enum target_kind { TARGET_ANALYTIC, TARGET_MEASURED, TARGET_ADAPTED, TARGET_CALIBRATED, TARGET_KIND_COUNT };
 
 const char *target_kind_name(enum target_kind);
+const char *precision_name(enum precision); /* "as-written", "fp32", "fp16", "int8" */
+bool precision_parse(const char *name, enum precision *);
 
 struct analytic { /* roofline with launch overhead; efficiencies are shares of the peaks a kernel class reaches */
     double peak_gflops[PREC_COUNT];   /* by precision, 2 FLOPs a MAC; 0: not supported (falls back to fp32) */
@@ -41,6 +45,20 @@ struct target {
 /* Reads a target; the arena owns it. Unknown keys are ignored with a warning, missing ones named. */
 enum status target_load(struct target **, const char *path, struct arena *, struct diag *) MUST_CHECK;
 enum status target_save(const struct target *, const char *path, struct diag *) MUST_CHECK;
+
+/* ---- Roofline (analytic.c) ---- */
+
+void analytic_defaults(struct analytic *); /* what a target file may leave out; peaks and bandwidth stay 0 */
+
+struct kernel_roofline { /* microseconds a run of the kernel */
+    double compute_us, memory_us, launch_us;
+};
+
+/* `weights_cached`: the constants of the whole model stay in the last-level cache between inferences. */
+struct kernel_roofline analytic_kernel(const struct analytic *, enum precision, const struct kernel *,
+                                       bool weights_cached);
+/* The peak that counts for a precision: its own, else that of fp32, else the highest. */
+double analytic_peak(const struct analytic *, enum precision);
 
 /* ---- Prediction (predict.c) ---- */
 

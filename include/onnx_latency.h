@@ -1,0 +1,236 @@
+/* onnx_latency.h: how long an ONNX model takes on a device, before it is deployed there.
+ *
+ *     ol_context *context = ol_context_new(NULL);
+ *     ol_target *target;
+ *     ol_model *model;
+ *     const ol_estimate *estimate;
+ *     if (ol_target_open(context, "nvidia-t4", &target) != OL_OK) puts(ol_target_error(target));
+ *     if (ol_model_open(context, "net.onnx", &model) != OL_OK) puts(ol_model_error(model));
+ *     if (ol_model_predict(model, target, &estimate) == OL_OK) printf("%g ms\n", estimate->latency_ms);
+ *     ol_model_free(model), ol_target_free(target), ol_context_free(context);
+ *
+ * Errors: every call that can fail returns an ol_status; the object it worked on keeps the message, complete and ready
+ * to print, with file, node and operator. Objects are handed out after a failure too, to ask for the message, and are
+ * NULL only when memory ran out; freeing NULL is fine. The library never prints, exits or changes global state.
+ * Ownership: what a call returns through a pointer to const belongs to the object it was asked of, and lives as long.
+ * Threads: a context, and a target once opened, may be used by any number of threads at once; a model by one at a time.
+ * Units are in the names: _ms milliseconds, _bytes, _macs multiply-accumulates. -1 stands for a count that is not known.
+ * Text is UTF-8 as the files hold it. */
+#ifndef ONNX_LATENCY_H
+#define ONNX_LATENCY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define OL_VERSION_MAJOR 0
+#define OL_VERSION_MINOR 1
+#define OL_VERSION_PATCH 0
+
+#if defined(__GNUC__)
+#define OL_API __attribute__((visibility("default")))
+#define OL_MUST_CHECK __attribute__((warn_unused_result))
+#else
+#define OL_API
+#define OL_MUST_CHECK
+#endif
+
+typedef enum ol_status {
+    OL_OK,
+    OL_EUSAGE,   /* wrong usage: an argument */
+    OL_EIO,      /* a file could not be read or written */
+    OL_EFORMAT,  /* a file is malformed */
+    OL_ELIMIT,   /* a file exceeds a limit */
+    OL_EMODEL,   /* a model is invalid */
+    OL_ESHAPE,   /* shapes could not be resolved */
+    OL_ETARGET,  /* a target is invalid or not known */
+    OL_EDATA,    /* measurements are invalid */
+    OL_EMISSING, /* an optional component is missing */
+    OL_ENO,      /* the answer is no */
+    OL_EMEMORY   /* out of memory */
+} ol_status;
+
+OL_API const char *ol_status_text(ol_status);
+/* The version of the library linked, "0.1.0". */
+OL_API const char *ol_version(void);
+
+typedef struct ol_context ol_context;
+typedef struct ol_model ol_model;
+typedef struct ol_target ol_target;
+
+/* ---- Context ---- */
+
+typedef struct ol_allocator {
+    void *(*alloc)(void *user, size_t bytes); /* NULL when out of memory; aligned as malloc's */
+    void (*free)(void *user, void *block);
+    void *user;
+} ol_allocator; /* must be safe to call from every thread that uses the context */
+
+typedef struct ol_settings { /* all zero: the defaults */
+    ol_allocator allocator;  /* alloc NULL: malloc and free */
+    /* Called with each warning as soon as the call it arose in ends, from that call's thread; may be NULL. */
+    void (*log)(void *user, const char *message);
+    void *log_user;
+    /* Folders to look for targets in, before those of the installation; ':' between them. NULL: the environment variable
+     * ONNX_LATENCY_TARGETS. */
+    const char *target_path;
+} ol_settings;
+
+OL_API ol_context *ol_context_new(const ol_settings *); /* NULL settings: the defaults; NULL when out of memory */
+OL_API void ol_context_free(ol_context *);              /* after everything opened with it */
+
+/* ---- Targets ---- */
+
+typedef struct ol_target_info {
+    const char *name, *kind; /* kind: "analytic", "measured", "adapted", "calibrated" */
+    const char *description, *vendor, *device;
+    const char *source;      /* where its numbers come from */
+    const char *path;        /* file it was read from */
+    const char *precision;   /* what its runtime computes in: "as-written", "fp32", "fp16", "int8" */
+    const char *hardware;    /* JSON text of an object, or NULL */
+    const char *validation;  /* JSON text of an object: how well it was validated; NULL: it was not */
+} ol_target_info;
+
+/* A target by `name` (NAME.json in the target folders), or by path when it ends in ".json". */
+OL_API ol_status ol_target_open(ol_context *, const char *name, ol_target **) OL_MUST_CHECK;
+OL_API void ol_target_free(ol_target *);
+OL_API const char *ol_target_error(const ol_target *); /* "" when nothing failed; NULL stands for out of memory */
+OL_API const char *const *ol_target_warnings(const ol_target *, size_t *count);
+OL_API const ol_target_info *ol_target_describe(const ol_target *);
+/* Computes in "fp32", "fp16" or "int8" from now on. Before other threads use the target; analytic targets only, since
+ * the others were measured in one precision. */
+OL_API ol_status ol_target_set_precision(ol_target *, const char *precision) OL_MUST_CHECK;
+
+typedef struct ol_names {
+    size_t count;
+    const char *const *at;
+} ol_names;
+
+/* Names of the targets found in the target folders, sorted. The caller frees the list. */
+OL_API ol_status ol_target_names(ol_context *, ol_names **) OL_MUST_CHECK;
+OL_API void ol_names_free(ol_names *);
+
+/* ---- Models ---- */
+
+/* Maps the file and reads all but its weights. Of external data only the size is looked at. */
+OL_API ol_status ol_model_open(ol_context *, const char *path, ol_model **) OL_MUST_CHECK;
+/* The same from memory, which must outlive the model. `name` stands for the path in messages. */
+OL_API ol_status ol_model_open_bytes(ol_context *, const void *bytes, size_t length, const char *name,
+                                     ol_model **) OL_MUST_CHECK;
+OL_API void ol_model_free(ol_model *);
+OL_API const char *ol_model_error(const ol_model *); /* of the last call; as ol_target_error */
+OL_API const char *const *ol_model_warnings(const ol_model *, size_t *count); /* of all calls, each once */
+
+/* What the file leaves open. All of these come before the first profile or prediction. A leading dimension that stays
+ * open counts as a batch of 1, with a warning; any other stays a symbol, which predictions refuse. */
+OL_API ol_status ol_model_set_dim(ol_model *, const char *symbol, int64_t size) OL_MUST_CHECK;
+OL_API ol_status ol_model_set_shape(ol_model *, const char *input, const int64_t *dims, size_t rank) OL_MUST_CHECK;
+OL_API ol_status ol_model_set_batch(ol_model *, int64_t size) OL_MUST_CHECK; /* leading dims of the inputs */
+
+/* For looking inside. `list`: the only passes to run, names or letters, ',' between them. */
+OL_API ol_status ol_model_set_passes(ol_model *, const char *list) OL_MUST_CHECK;
+/* Hands the graph as text to `print` after each of these passes; text[length] is NUL. */
+OL_API ol_status ol_model_print_after(ol_model *, const char *list,
+                                      void (*print)(void *user, const char *pass, const char *text, size_t length),
+                                      void *user) OL_MUST_CHECK;
+
+typedef struct ol_timing {
+    const char *pass;
+    double ms; /* all its runs so far */
+} ol_timing;
+
+/* Of reading ("read") and of every pass that ran, in the order of the pipeline. */
+OL_API const ol_timing *ol_model_timings(ol_model *, size_t *count);
+
+/* ---- Profiles: what a model costs on no device in particular ---- */
+
+typedef struct ol_dim {
+    int64_t value;      /* -1 when it is not a number */
+    const char *symbol; /* then: the expression ("2*seq+1"), or NULL when nothing is known */
+} ol_dim;
+
+typedef struct ol_tensor {
+    const char *name;  /* "" for an optional input left out */
+    const char *dtype; /* "float32", ...; "sequence(float32)", "optional(int64)" */
+    int rank;          /* -1: unknown, or not a tensor */
+    const ol_dim *dims;
+} ol_tensor;
+
+typedef struct ol_node {
+    const char *name; /* as in the file; of its first output when the file gives none */
+    const char *op;   /* "Conv"; with the domain unless that is ONNX's own: "com.microsoft.Gelu" */
+    size_t n_inputs, n_outputs;
+    const ol_tensor *inputs, *outputs;
+    int64_t macs, flops, params, read_bytes, write_bytes; /* -1: not known */
+} ol_node;
+
+typedef struct ol_unresolved { /* a node whose output shapes or costs are not known */
+    const char *node, *op, *reason;
+} ol_unresolved;
+
+typedef struct ol_profile {
+    const char *model;
+    int64_t ir_version, opset; /* opset of the default domain */
+    const char *producer;
+    struct {
+        int64_t nodes;
+        int64_t macs;  /* of Conv, ConvTranspose, Gemm, MatMul, Einsum, recurrent cells and attention */
+        int64_t flops; /* 2 a MAC, plus one for each elementwise, reduction, pooling or normalisation operation */
+        int64_t params, weight_bytes;   /* each weight once, however many nodes read it */
+        int64_t read_bytes, write_bytes;
+        int64_t peak_memory_bytes; /* of activations, at the worst moment; -1 when not known */
+        int64_t uncounted_nodes;   /* the sums above leave these out: their costs are not known */
+    } totals;
+    size_t n_inputs, n_outputs, n_nodes, n_unresolved;
+    const ol_tensor *inputs, *outputs;
+    const ol_node *nodes; /* in execution order; the nodes of a body follow the node that owns it */
+    const ol_unresolved *unresolved;
+} ol_profile;
+
+OL_API ol_status ol_model_profile(ol_model *, const ol_profile **) OL_MUST_CHECK;
+
+/* ---- Predictions ---- */
+
+typedef struct ol_kernel { /* what the target's runtime launches at once */
+    const char *kind; /* kernel class: "conv", "depthwise", ... */
+    const char *op;   /* of its main node */
+    size_t n_nodes;
+    const char *const *nodes; /* names of the nodes it covers, the one that names it first */
+    double ms;
+    const char *bound; /* what its time goes to: "compute", "memory" or "overhead" */
+    int64_t macs, bytes; /* read and written, weights included */
+} ol_kernel;
+
+typedef struct ol_estimate {
+    const char *model, *target;
+    double latency_ms;
+    double lo_ms, hi_ms, confidence; /* interval that holds the truth with that probability */
+    double coverage;                 /* share of the nodes the prediction accounts for */
+    int extrapolated;                /* far outside what the target was fitted on */
+    int64_t macs, params, peak_memory_bytes;
+    int64_t data_dependent_nodes;    /* priced at the largest their sizes can be */
+    size_t n_kernels;
+    const ol_kernel *kernels; /* in execution order; their times sum to latency_ms */
+} ol_estimate;
+
+/* The analysis of the model is shared by all its predictions. */
+OL_API ol_status ol_model_predict(ol_model *, const ol_target *, const ol_estimate **) OL_MUST_CHECK;
+
+/* ---- Helpers ---- */
+
+/* Calls fn(user, i, worker) for i in 0..count-1 on `jobs` threads, worker in 0..jobs-1; 1 runs on the caller's. Many
+ * models are treated in parallel by opening, asking and freeing one in each call. */
+OL_API void ol_parallel_for(unsigned jobs, size_t count, void (*fn)(void *user, size_t i, unsigned worker), void *user);
+OL_API unsigned ol_cpu_count(void);
+/* Writes a file that appears complete or not at all. A failure leaves its message, cut to fit, in `message`. */
+OL_API ol_status ol_write_file(const char *path, const void *bytes, size_t length, char *message,
+                               size_t message_size) OL_MUST_CHECK;
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
