@@ -1,0 +1,135 @@
+/* adapt: linear latency models over features, and how they are learned from few measurements.
+ *
+ * A model is latency = x'w with x the features of a network in one graph view and w in milliseconds a unit. Learning
+ * works on shares: each feature is divided by its mean over reference networks, so that weights of different devices
+ * and batch sizes compare, and errors are relative to the latency. Matrices are row-major; all are held in arenas. */
+#ifndef ADAPT_H
+#define ADAPT_H
+
+#include "predictor.h"
+
+struct cJSON;
+
+/* ---- linear.c: the model of measured and adapted targets ---- */
+
+struct linear {
+    double share[VIEW_COUNT];               /* probability that the runtime follows this graph view; sums to 1 */
+    double weight[VIEW_COUNT][FT_COUNT];    /* ms a unit of the feature; of views with share > 0 */
+    double covariance[FT_COUNT * FT_COUNT]; /* of the weights, ms^2, averaged over the views */
+    double noise;                           /* relative standard deviation of one measurement */
+    double quantile;                        /* half width of the 90 % interval in predictive standard deviations */
+    double lowest_ms, highest_ms;           /* range of the latencies it was fitted on; 0: unknown */
+    size_t samples;
+};
+
+struct linear_estimate {
+    double ms, lo_ms, hi_ms; /* 90 % interval */
+    double deviation;        /* relative predictive standard deviation */
+    bool extrapolated;       /* the weights are too uncertain for this model, or it lies outside the fitted range */
+    bool undecided;          /* the graph views disagree about this model and none has 90 % */
+};
+
+/* Reads the object written by linear_write; features the file does not name get the weight of their kin. */
+enum status linear_read(struct linear **, const struct cJSON *, const char *where, struct arena *,
+                        struct diag *) MUST_CHECK;
+void linear_write(struct cJSON *, const struct linear *);
+/* Features of all views with share > 0 must be filled in. */
+struct linear_estimate linear_predict(const struct linear *, const struct features[VIEW_COUNT]);
+/* The expected weights over the views: what a kernel's features are multiplied by for a breakdown. */
+void linear_weights(const struct linear *, double weight[FT_COUNT]);
+
+/* ---- Samples: rows of features in every view ---- */
+
+struct samples {
+    size_t n, p;                 /* rows, features a row */
+    size_t n_views;              /* views 0 .. n_views-1 are distinguished */
+    const double *x[VIEW_COUNT]; /* n * p each */
+    const double *y;             /* n latencies, ms */
+};
+
+/* At least three rows, every latency finite and positive, not all features equal; says which row is wrong. */
+enum status samples_check(const struct samples *, struct diag *) MUST_CHECK;
+
+/* ---- nnls.c ---- */
+
+/* Non-negative least squares min |a w - b| from the Gram matrix a'a (p * p) and a'b, by Lawson and Hanson's active
+ * set; the matrix must be positive definite (add a ridge). */
+void nnls(const double *gram, const double *rhs, size_t p, double *w, struct arena *scratch);
+
+struct fit {
+    enum view view;
+    double mape; /* in sample, after trimming; a share */
+    double rms;  /* relative */
+};
+
+/* Relative-error NNLS in every view on the middle 96 % of the latencies; keeps the view of least error. `w` (p): ms a
+ * unit. `scale` (p) conditions the problem: typical feature values. */
+struct fit fit_source(const struct samples *, const double *scale, double *w, struct arena *scratch);
+
+/* ---- bank.c: several proxies, in closed form (predictor study, section 5) ---- */
+
+struct proxy {
+    const char *name;
+    const double *weight; /* p, ms a unit */
+    double share[VIEW_COUNT];
+};
+
+struct bank {
+    size_t p, n_proxies, n_rows; /* rows: the proxies, then the analytic ones */
+    size_t n_views;
+    double *scale;                    /* p: feature means of the reference networks */
+    double *rows;                     /* n_rows * p latency shares */
+    double *mean, *covariance;        /* p; p * p: the spread of devices */
+    double *factor;                   /* p * p: lower Cholesky factor of the prior covariance */
+    double (*view_share)[VIEW_COUNT]; /* n_rows + 1 of them, the last for components without a device */
+};
+
+/* `reference`: networks like those to be predicted (no latencies needed); proxies may be none. Features must be those
+ * of features.def (p == FT_COUNT). */
+void bank_init(struct bank *, const struct samples *reference, const struct proxy *, size_t n_proxies, struct arena *);
+
+struct posterior {
+    size_t p, n_views;
+    double share[VIEW_COUNT];
+    double *weight[VIEW_COUNT];     /* p, ms a unit */
+    double *covariance[VIEW_COUNT]; /* p * p; NULL unless asked for */
+    double noise;                   /* relative */
+    double scale_only;              /* posterior share of plain rescaling (select.c) */
+};
+
+/* The posterior over views, proxies, prior widths and noise levels given the samples. */
+void bank_adapt(const struct bank *, const struct samples *, bool covariance, struct posterior *, struct arena *);
+/* Mean prediction for every row; `deviation` (n, may be NULL): relative predictive standard deviation. */
+void posterior_predict(const struct posterior *, const struct samples *, double *ms, double *deviation);
+void posterior_linear(const struct posterior *, const struct samples *, struct linear *);
+
+/* ---- adaproxy.c: one proxy (OneProxy, SIGMETRICS 2022) ---- */
+
+struct adaproxy {
+    double *weight; /* p: the target's weights, w * (a + b) */
+    double constant;
+    double lambda, loo_mse;
+};
+
+/* Least squares over a, b, c of y ~ x'(w * (a + b)) + c with lambda |b|^2, lambda by exact leave-one-out over a grid.
+ */
+void adaproxy_fit(const double *x, const double *y, size_t n, size_t p, const double *proxy, struct adaproxy *,
+                  struct arena *);
+double adaproxy_predict(const struct adaproxy *, const double *x, size_t p);
+/* Ridge weights of a proxy whose latencies are known, for encodings that are collinear by construction. */
+void ridge_fit(const double *x, const double *y, size_t n, size_t p, double ridge, double *w, struct arena *scratch);
+
+/* ---- design.c ---- */
+
+/* Chooses `count` of the candidates' rows to measure: D-optimal under the bank's prior, every third pick favouring
+ * networks on which the graph views disagree. Greedy, deterministic; no row twice. */
+void design_choose(const struct bank *, const struct samples *candidates, size_t count, uint32_t *chosen,
+                   struct arena *scratch);
+
+/* ---- interval.c ---- */
+
+/* Half width of the 90 % interval in units of the predictive deviation, from exact leave-one-out errors of the samples
+ * shrunk towards what held-out devices showed. */
+double interval_quantile(const struct bank *, const struct samples *, const struct posterior *, struct arena *scratch);
+
+#endif

@@ -1,0 +1,148 @@
+/* The registry of search spaces, and the text form of architectures made of numbers. */
+#include "space.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const struct space *const spaces[] = {&space_nasbench201, &space_nasbench201_10, &space_fbnet, &space_ofa,
+                                             &space_mobilenetv2};
+
+size_t space_count(void) {
+    return COUNT_OF(spaces);
+}
+
+const struct space *space_at(size_t i) {
+    return spaces[i];
+}
+
+const struct space *space_find(const char *name) {
+    for (size_t i = 0; i < COUNT_OF(spaces); i++)
+        if (strcmp(spaces[i]->name, name) == 0) return spaces[i];
+    return NULL;
+}
+
+static const struct field *field_of(const struct space *s, size_t gene) {
+    size_t f = 0;
+    while (gene >= s->fields[f].n) gene -= s->fields[f++].n;
+    return &s->fields[f];
+}
+
+size_t space_genes(const struct space *s) {
+    size_t n = 0;
+    for (size_t f = 0; f < s->n_fields; f++) n += s->fields[f].n;
+    return n;
+}
+
+size_t space_options(const struct space *s, size_t gene) {
+    return field_of(s, gene)->n_options;
+}
+
+int16_t space_value(const struct space *s, const struct arch *a, size_t gene) {
+    return field_of(s, gene)->options[a->gene[gene]];
+}
+
+static bool option_of(const struct field *f, long number, uint8_t *gene) {
+    for (size_t i = 0; i < f->n_options; i++)
+        if (f->options[i] == number) {
+            *gene = (uint8_t)i;
+            return true;
+        }
+    return false;
+}
+
+/* "7-5-3": exactly the field's count of numbers, each one of its options. `text` ends at `end`. */
+static enum status parse_numbers(const struct space *s, const struct field *f, const char *whole, const char *text,
+                                 const char *end, uint8_t *genes, struct diag *diag) {
+    const char *at = text;
+    for (size_t i = 0; i < f->n; i++) {
+        char *after;
+        long number = at < end && *at >= '0' && *at <= '9' ? strtol(at, &after, 10) : -1;
+        int position = (int)(at - whole) + 1;
+        if (number < 0)
+            return diag_fail(diag, ST_DATA, "%s architecture \"%s\": position %d: number %zu of %zu of %s expected",
+                             s->name, whole, position, i + 1, f->n, f->column);
+        if (!option_of(f, number, &genes[i]))
+            return diag_fail(diag, ST_DATA, "%s architecture \"%s\": position %d: %ld is no option of %s (%d to %d)",
+                             s->name, whole, position, number, f->column, f->options[0], f->options[f->n_options - 1]);
+        at = after;
+        if (i + 1 < f->n && at < end && *at == '-') at++;
+    }
+    if (at == end) return ST_OK;
+    return diag_fail(diag, ST_DATA, "%s architecture \"%s\": position %d: nothing expected after the %zu numbers of %s",
+                     s->name, whole, (int)(at - whole) + 1, f->n, f->column);
+}
+
+enum status space_parse(const struct space *s, const char *text, struct arch *a, struct diag *diag) {
+    *a = (struct arch){{0}};
+    if (s->parse) return s->parse(s, text, a, diag);
+    const char *at = text;
+    size_t gene = 0;
+    for (size_t f = 0; f < s->n_fields; f++) {
+        const char *end = f + 1 < s->n_fields ? strchr(at, ':') : at + strlen(at);
+        if (!end)
+            return diag_fail(diag, ST_DATA, "%s architecture \"%s\": ':' and %s expected after %s", s->name, text,
+                             s->fields[f + 1].column, s->fields[f].column);
+        TRY(parse_numbers(s, &s->fields[f], text, at, end, a->gene + gene, diag));
+        gene += s->fields[f].n;
+        at = end + 1;
+    }
+    return ST_OK;
+}
+
+enum status space_parse_row(const struct space *s, const struct csv *table, size_t row, struct arch *a,
+                            struct diag *diag) {
+    *a = (struct arch){{0}};
+    size_t gene = 0;
+    for (size_t f = 0; f < s->n_fields; f++) {
+        uint32_t column = csv_column(table, s->fields[f].column);
+        if (column == NONE)
+            return diag_fail(diag, ST_DATA, "the table has no column \"%s\", which holds %s architectures",
+                             s->fields[f].column, s->name);
+        const char *cell = table->cells[row * table->n_columns + column];
+        enum status status =
+            s->parse ? s->parse(s, cell, a, diag)
+                     : parse_numbers(s, &s->fields[f], cell, cell, cell + strlen(cell), a->gene + gene, diag);
+        TRY(status);
+        gene += s->fields[f].n;
+    }
+    return ST_OK;
+}
+
+char *space_print(const struct space *s, const struct arch *a, struct arena *arena) {
+    if (s->print) return s->print(s, a, arena);
+    char *text = arena_printf(arena, "%s", "");
+    size_t gene = 0;
+    for (size_t f = 0; f < s->n_fields; f++)
+        for (size_t i = 0; i < s->fields[f].n; i++, gene++) {
+            const char *separator = i > 0 ? "-" : f > 0 ? ":" : "";
+            text = arena_printf(arena, "%s%s%d", text, separator, space_value(s, a, gene));
+        }
+    return text;
+}
+
+void space_random(const struct space *s, struct rng *rng, struct arch *a) {
+    *a = (struct arch){{0}};
+    for (size_t i = 0, n = space_genes(s); i < n; i++) a->gene[i] = (uint8_t)rng_below(rng, space_options(s, i));
+}
+
+struct graph *space_graph(const struct space *s, const struct arch *a, int64_t batch, uint64_t seed, bool weightless,
+                          struct arena *arena) {
+    struct builder b;
+    build_start(&b, arena, s->name, 17, seed, weightless);
+    s->build(s, a, batch, &b);
+    return b.graph;
+}
+
+size_t space_encoding(const struct space *s) {
+    size_t size = 0;
+    for (size_t f = 0; f < s->n_fields; f++) size += s->fields[f].n * s->fields[f].n_options;
+    return size;
+}
+
+void space_encode(const struct space *s, const struct arch *a, double *onehot) {
+    memset(onehot, 0, space_encoding(s) * sizeof *onehot);
+    for (size_t i = 0, n = space_genes(s); i < n; i++) {
+        onehot[a->gene[i]] = 1;
+        onehot += space_options(s, i);
+    }
+}

@@ -1,0 +1,77 @@
+/* space: architecture search spaces whose networks are rebuilt as graphs, so that they take the same road as a file.
+ *
+ * An architecture is a list of genes, each a choice among a few options. A space is described by its fields: the
+ * columns of a measured table, or the parts of an architecture string, which joins them by ':'. */
+#ifndef SPACE_H
+#define SPACE_H
+
+#include "ir.h"
+
+#define SPACE_GENES_MAX  64
+#define SPACE_FIELDS_MAX 5
+
+struct field { /* `n` genes that share their options; written as numbers joined by '-' */
+    const char *column;
+    size_t n, n_options;
+    const int16_t *options;
+};
+
+struct arch {
+    uint8_t gene[SPACE_GENES_MAX]; /* index of the option */
+};
+
+struct space {
+    const char *name, *description;
+    size_t n_fields;
+    struct field fields[SPACE_FIELDS_MAX];
+    int64_t classes; /* outputs of the classifier */
+    bool views;      /* graph views differ: an architecture can hold dead code */
+    /* Own text form; NULL: numbers. parse gets the text of the space's only field. */
+    enum status (*parse)(const struct space *, const char *text, struct arch *, struct diag *);
+    char *(*print)(const struct space *, const struct arch *, struct arena *);
+    void (*build)(const struct space *, const struct arch *, int64_t batch, struct builder *);
+};
+
+extern const struct space space_nasbench201, space_nasbench201_10, space_fbnet, space_ofa, space_mobilenetv2;
+
+/* ---- space.c ---- */
+
+size_t space_count(void);
+const struct space *space_at(size_t i);
+const struct space *space_find(const char *name); /* NULL if none */
+size_t space_genes(const struct space *);
+size_t space_options(const struct space *, size_t gene);
+int16_t space_value(const struct space *, const struct arch *, size_t gene); /* the option's number */
+/* Messages name the string and the position in it. */
+enum status space_parse(const struct space *, const char *text, struct arch *, struct diag *) MUST_CHECK;
+/* From the space's columns of a table; `row` counts from 0. */
+enum status space_parse_row(const struct space *, const struct csv *, size_t row, struct arch *,
+                            struct diag *) MUST_CHECK;
+char *space_print(const struct space *, const struct arch *, struct arena *);
+void space_random(const struct space *, struct rng *, struct arch *); /* every gene uniform */
+/* The whole network. Weights are drawn from the seed, or left out of a weightless graph, which serves pricing. */
+struct graph *space_graph(const struct space *, const struct arch *, int64_t batch, uint64_t seed, bool weightless,
+                          struct arena *);
+/* One-hot encoding: a number an option of every gene, in order. */
+size_t space_encoding(const struct space *);
+void space_encode(const struct space *, const struct arch *, double *onehot);
+
+/* ---- What the builders share (space_block.c) ---- */
+
+/* A constant with its value, also in a weightless graph. */
+uint32_t float_scalar(struct builder *, float number);
+int64_t round_channels(double channels); /* nearest multiple of 8, never below 90 % */
+uint32_t conv_bn(struct builder *, uint32_t x, int64_t c_in, int64_t c_out, int64_t kernel, int64_t stride,
+                 int64_t groups, const char *activation); /* activation: operator name, "Relu6", NULL for none */
+/* The linear classifier: global average pool, flatten, Gemm. */
+uint32_t classifier(struct builder *, uint32_t x, int64_t channels, int64_t classes);
+
+struct inverted { /* inverted residual block of MobileNetV2 and V3 */
+    int64_t c_in, c_middle, c_out, kernel, stride;
+    const char *activation;
+    bool squeeze;
+};
+
+uint32_t inverted_block(struct builder *, uint32_t x, const struct inverted *);
+
+#endif
