@@ -25,6 +25,11 @@ struct analytic { /* roofline with launch overhead; efficiencies are shares of t
     double parallel_macs;             /* work below which the device is not filled: time of a kernel is at least that of
                                          this many MACs at peak; 0: none */
     double relative_error;            /* one standard deviation of log latency, for the interval */
+    /* What a CPU's runtime adds; all 0 where it does not apply. */
+    double class_launch_us[KC_COUNT]; /* a kernel of that class, besides launch_us */
+    double channel_us[KC_COUNT];      /* an output channel of such a kernel */
+    double weight_gbps;               /* constants are packed at this rate every run, besides the rest; 0: free */
+    double cores, grain_macs;         /* the peaks are those of all cores; one takes grain_macs before a second one joins */
 };
 
 struct linear; /* linear.c: weights over features, mixture over views, covariance (measured and adapted targets) */
