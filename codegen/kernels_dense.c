@@ -44,7 +44,7 @@ typedef ir multiply_fn(struct emit *, ir a, ir b, ir sum);
 static void multiply_block(struct emit *e, LLVMTypeRef vector, LLVMTypeRef scalar, unsigned bytes, struct variant v,
                            multiply_fn *multiply) {
     unsigned n = v.rows * v.vectors, unroll = unrolling(e->isa);
-    ir sums[MAX_ACCUMULATORS], b[MAX_ACCUMULATORS];
+    ir sums[MAX_ACCUMULATORS] = {NULL}, b[MAX_ACCUMULATORS];
     start_sums(vector, n, sums);
     loop_open(e, sums, n);
     for (unsigned i = 0; i < n; i++) sums[i] = e->carried[i];

@@ -336,7 +336,7 @@ static enum status walk(struct walk *w) {
             TRY(leave(w));
             continue;
         }
-        struct field f;
+        struct field f = {0};
         TRY(read_tag(w, &f));
         TRY(read_extent(w, &f));
         TRY(take_field(w, &f));
