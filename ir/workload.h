@@ -85,4 +85,9 @@ struct features {
     double x[FT_COUNT];
 };
 
+#define FT_LEARNED FT_N_PRODUCT /* features before this one are learned from measurements, the rest by kin */
+
+/* Adds what one kernel contributes (kernel_features.c): all but FT_CONST and the two of the critical path. */
+void kernel_features(const struct kernel *, struct features *);
+
 #endif
