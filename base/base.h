@@ -84,6 +84,7 @@ struct map {
 };
 
 void map_init(struct map *, struct arena *);
+void map_clone(struct map *, const struct map *of, struct arena *); /* the keys stay shared */
 bool map_get(const struct map *, const void *key, size_t length, uint32_t *value);
 void map_put(struct map *, const void *key, size_t length, uint32_t value); /* replaces */
 

@@ -20,6 +20,12 @@ void map_init(struct map *map, struct arena *arena) {
     *map = (struct map){.arena = arena};
 }
 
+void map_clone(struct map *map, const struct map *of, struct arena *arena) {
+    *map = *of;
+    map->arena = arena;
+    map->slots = arena_copy(arena, of->slots, of->cap * sizeof *of->slots);
+}
+
 static struct map_slot *find_slot(const struct map *map, const void *key, size_t length, uint32_t hash) {
     uint32_t mask = map->cap - 1, at = hash & mask;
     for (;; at = (at + 1) & mask) {

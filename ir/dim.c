@@ -1,0 +1,568 @@
+/* Dimension expressions in one normal form.
+ *
+ * An expression is an atom or a polynomial over atoms: a constant and terms (coefficient times a sorted product of
+ * atoms), terms sorted by their products. Atoms are named symbols, sizes that depend on data, and floordiv, min, max of
+ * expressions that do not simplify further. ceildiv and mod are written with floordiv. Everything is hash-consed, so
+ * equal expressions have equal ids. What grows past the limits, or overflows, becomes unknown. */
+#include "dims.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_TERMS = 16, MAX_DEGREE = 6 };
+enum expr_kind { EX_SYMBOL = 1, EX_FRESH, EX_FLOORDIV, EX_MIN, EX_MAX, EX_POLY };
+
+struct term {
+    int64_t factor;
+    uint32_t degree, atoms[MAX_DEGREE];
+};
+
+struct poly {
+    int64_t constant;
+    uint32_t n;
+    struct term terms[MAX_TERMS];
+    bool failed; /* too large, or an overflow */
+};
+
+struct expr {
+    enum expr_kind kind;
+    const char *name; /* symbols */
+    int64_t lo, hi;   /* of symbols */
+    dim a, b;         /* functions */
+    const struct poly *poly;
+};
+
+struct dims {
+    struct arena *arena;
+    size_t n_exprs, cap_exprs;
+    struct expr *exprs;  /* entry 0 unused */
+    struct map interned; /* bytes of an expression's key to its id */
+};
+
+struct dims *dims_new(struct arena *arena) {
+    struct dims *dims = arena_alloc(arena, sizeof *dims);
+    dims->arena = arena;
+    map_init(&dims->interned, arena);
+    PUSH(arena, dims, exprs, (struct expr){0});
+    return dims;
+}
+
+struct dims *dims_clone(const struct dims *of, struct arena *arena) {
+    struct dims *dims = arena_copy(arena, of, sizeof *of);
+    dims->arena = arena;
+    dims->exprs = arena_copy(arena, of->exprs, of->n_exprs * sizeof *of->exprs);
+    dims->cap_exprs = of->n_exprs;
+    map_clone(&dims->interned, &of->interned, arena);
+    return dims;
+}
+
+static dim id_dim(uint32_t id) {
+    return (dim){.value = 0, .expr = id};
+}
+
+static uint32_t add_expr(struct dims *dims, struct expr expr) {
+    PUSH(dims->arena, dims, exprs, expr);
+    return (uint32_t)dims->n_exprs - 1;
+}
+
+static dim intern_expr(struct dims *dims, const void *key, size_t length, struct expr expr) {
+    uint32_t id;
+    if (!map_get(&dims->interned, key, length, &id)) {
+        id = add_expr(dims, expr);
+        map_put(&dims->interned, arena_copy(dims->arena, key, length), length, id);
+    }
+    return id_dim(id);
+}
+
+/* ---- Polynomials ---- */
+
+static bool is_atom(const struct dims *dims, uint32_t id) {
+    return dims->exprs[id].kind != EX_POLY;
+}
+
+static struct poly load(const struct dims *dims, dim d) {
+    struct poly p = {.constant = d.value};
+    if (dim_is_number(d)) return p;
+    if (!is_atom(dims, d.expr)) return *dims->exprs[d.expr].poly;
+    p.constant = 0;
+    p.n = 1;
+    p.terms[0] = (struct term){.factor = 1, .degree = 1, .atoms = {d.expr}};
+    return p;
+}
+
+static size_t poly_key(const struct poly *p, int64_t *key) {
+    size_t n = 0;
+    key[n++] = EX_POLY;
+    key[n++] = p->constant;
+    for (uint32_t i = 0; i < p->n; i++) {
+        key[n++] = p->terms[i].factor;
+        key[n++] = p->terms[i].degree;
+        for (uint32_t k = 0; k < p->terms[i].degree; k++) key[n++] = p->terms[i].atoms[k];
+    }
+    return n * sizeof *key;
+}
+
+static dim store(struct dims *dims, const struct poly *p) {
+    int64_t key[2 + MAX_TERMS * (2 + MAX_DEGREE)];
+    if (p->failed) return DIM_UNKNOWN;
+    if (!p->n) return DIM(p->constant);
+    bool plain = p->n == 1 && !p->constant && p->terms[0].factor == 1 && p->terms[0].degree == 1;
+    if (plain) return id_dim(p->terms[0].atoms[0]);
+    size_t length = poly_key(p, key);
+    uint32_t id;
+    if (map_get(&dims->interned, key, length, &id)) return id_dim(id);
+    struct expr expr = {.kind = EX_POLY, .poly = arena_copy(dims->arena, p, sizeof *p)};
+    return intern_expr(dims, key, length, expr);
+}
+
+/* Higher degrees first, then by atoms. */
+static int compare_products(const struct term *a, const struct term *b) {
+    if (a->degree != b->degree) return a->degree > b->degree ? -1 : 1;
+    for (uint32_t i = 0; i < a->degree; i++)
+        if (a->atoms[i] != b->atoms[i]) return a->atoms[i] < b->atoms[i] ? -1 : 1;
+    return 0;
+}
+
+static void add_term(struct poly *p, const struct term *term) {
+    uint32_t at = 0;
+    if (!term->degree) {
+        p->failed = !num_add(p->constant, term->factor, &p->constant) || p->failed;
+        return;
+    }
+    while (at < p->n && compare_products(&p->terms[at], term) < 0) at++;
+    if (at < p->n && !compare_products(&p->terms[at], term)) {
+        p->failed = !num_add(p->terms[at].factor, term->factor, &p->terms[at].factor) || p->failed;
+        if (p->terms[at].factor) return;
+        memmove(&p->terms[at], &p->terms[at + 1], (--p->n - at) * sizeof *p->terms);
+        return;
+    }
+    if (p->n == MAX_TERMS) {
+        p->failed = true;
+        return;
+    }
+    memmove(&p->terms[at + 1], &p->terms[at], (p->n++ - at) * sizeof *p->terms);
+    p->terms[at] = *term;
+}
+
+static void add_scaled(struct poly *p, const struct poly *other, int64_t factor) {
+    int64_t constant;
+    p->failed = p->failed || other->failed || !num_mul(other->constant, factor, &constant) ||
+                !num_add(p->constant, constant, &p->constant);
+    for (uint32_t i = 0; i < other->n; i++) {
+        struct term term = other->terms[i];
+        p->failed = !num_mul(term.factor, factor, &term.factor) || p->failed;
+        add_term(p, &term);
+    }
+}
+
+static int by_id(const void *a, const void *b) {
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return (x > y) - (x < y);
+}
+
+static void add_product(struct poly *p, const struct term *a, const struct term *b) {
+    struct term term = *a;
+    if (a->degree + b->degree > MAX_DEGREE || !num_mul(a->factor, b->factor, &term.factor)) {
+        p->failed = true;
+        return;
+    }
+    memcpy(term.atoms + a->degree, b->atoms, b->degree * sizeof *b->atoms);
+    term.degree = a->degree + b->degree;
+    qsort(term.atoms, term.degree, sizeof *term.atoms, by_id);
+    add_term(p, &term);
+}
+
+static struct poly multiply(const struct poly *a, const struct poly *b) {
+    struct poly p = {0};
+    add_scaled(&p, a, b->constant);
+    for (uint32_t i = 0; i < b->n; i++) {
+        struct term constant = {.factor = a->constant};
+        if (a->constant) add_product(&p, &b->terms[i], &constant);
+        for (uint32_t k = 0; k < a->n; k++) add_product(&p, &a->terms[k], &b->terms[i]);
+    }
+    return p;
+}
+
+/* ---- Symbols ---- */
+
+dim dim_symbol(struct graph *g, const char *name) {
+    struct dims *dims = g->exprs;
+    const char *interned = intern_str(g->names, name);
+    struct {
+        int64_t kind;
+        const char *name;
+    } key = {EX_SYMBOL, interned};
+    return intern_expr(dims, &key, sizeof key,
+                       (struct expr){.kind = EX_SYMBOL, .name = interned, .lo = 1, .hi = INT64_MAX});
+}
+
+dim dim_fresh(struct graph *g, const char *hint, int64_t lo, int64_t hi) {
+    struct expr expr = {.kind = EX_FRESH, .name = intern_str(g->names, hint), .lo = lo, .hi = hi};
+    return lo == hi ? DIM(lo) : id_dim(add_expr(g->exprs, expr));
+}
+
+static dim function(struct dims *dims, enum expr_kind kind, dim a, dim b) {
+    int64_t key[] = {kind, a.value, a.expr, b.value, b.expr};
+    return intern_expr(dims, key, sizeof key, (struct expr){.kind = kind, .a = a, .b = b});
+}
+
+/* ---- Arithmetic ---- */
+
+dim dim_add(struct graph *g, dim a, dim b) {
+    if (dim_is_unknown(a) || dim_is_unknown(b)) return DIM_UNKNOWN;
+    int64_t sum;
+    if (dim_is_number(a) && dim_is_number(b)) return num_add(a.value, b.value, &sum) ? DIM(sum) : DIM_UNKNOWN;
+    if (dim_is(a, 0)) return b;
+    if (dim_is(b, 0)) return a;
+    struct poly p = load(g->exprs, a), q = load(g->exprs, b);
+    add_scaled(&p, &q, 1);
+    return store(g->exprs, &p);
+}
+
+dim dim_sub(struct graph *g, dim a, dim b) {
+    if (dim_is_unknown(a) || dim_is_unknown(b)) return DIM_UNKNOWN;
+    int64_t difference;
+    if (dim_is_number(a) && dim_is_number(b))
+        return num_sub(a.value, b.value, &difference) ? DIM(difference) : DIM_UNKNOWN;
+    if (dim_is(b, 0)) return a;
+    struct poly p = load(g->exprs, a), q = load(g->exprs, b);
+    add_scaled(&p, &q, -1);
+    return store(g->exprs, &p);
+}
+
+dim dim_mul(struct graph *g, dim a, dim b) {
+    if (dim_is(a, 0) || dim_is(b, 0)) return DIM(0);
+    if (dim_is_unknown(a) || dim_is_unknown(b)) return DIM_UNKNOWN;
+    int64_t product;
+    if (dim_is_number(a) && dim_is_number(b)) return num_mul(a.value, b.value, &product) ? DIM(product) : DIM_UNKNOWN;
+    if (dim_is(a, 1)) return b;
+    if (dim_is(b, 1)) return a;
+    struct poly p = load(g->exprs, a), q = load(g->exprs, b), r = multiply(&p, &q);
+    return store(g->exprs, &r);
+}
+
+/* floor((floor(p / k) + c) / m) = floor((p + c k) / (k m)) for positive k, m. */
+static bool unnest(struct graph *g, const struct poly *p, int64_t m, dim *out) {
+    if (p->n != 1 || p->terms[0].factor != 1 || p->terms[0].degree != 1) return false;
+    const struct expr *inner = &g->exprs->exprs[p->terms[0].atoms[0]];
+    int64_t shift, divisor;
+    if (inner->kind != EX_FLOORDIV || !dim_is_number(inner->b) || m <= 0) return false;
+    if (!num_mul(p->constant, inner->b.value, &shift) || !num_mul(inner->b.value, m, &divisor)) return false;
+    dim numerator = inner->a;
+    *out = dim_floordiv(g, dim_add(g, numerator, DIM(shift)), DIM(divisor));
+    return true;
+}
+
+static dim divide_by_number(struct graph *g, dim a, int64_t k) {
+    struct poly p = load(g->exprs, a), whole = {0}, rest = {0};
+    dim out;
+    if (unnest(g, &p, k, &out)) return out;
+    whole.constant = num_floordiv(p.constant, k);
+    rest.constant = p.constant - whole.constant * k;
+    for (uint32_t i = 0; i < p.n; i++) {
+        struct term term = p.terms[i];
+        bool divides = term.factor % k == 0;
+        if (divides) term.factor /= k;
+        add_term(divides ? &whole : &rest, &term);
+    }
+    if (rest.n)
+        out = function(g->exprs, EX_FLOORDIV, store(g->exprs, &rest), DIM(k));
+    else
+        out = DIM(0); /* 0 <= rest < k */
+    return dim_add(g, store(g->exprs, &whole), out);
+}
+
+static bool term_divides(const struct term *by, const struct term *term, struct term *quotient) {
+    *quotient = (struct term){.factor = term->factor / by->factor};
+    uint32_t matched = 0;
+    if (term->factor % by->factor) return false;
+    for (uint32_t i = 0; i < term->degree; i++)
+        if (matched < by->degree && term->atoms[i] == by->atoms[matched])
+            matched++;
+        else
+            quotient->atoms[quotient->degree++] = term->atoms[i];
+    return matched == by->degree;
+}
+
+static dim divide_by_monomial(struct graph *g, dim a, dim b, const struct term *by) {
+    struct poly p = load(g->exprs, a), whole = {0}, rest = {.constant = p.constant};
+    for (uint32_t i = 0; i < p.n; i++) {
+        struct term quotient;
+        if (term_divides(by, &p.terms[i], &quotient))
+            add_term(&whole, &quotient);
+        else
+            add_term(&rest, &p.terms[i]);
+    }
+    dim out = DIM(0);
+    if (rest.n || rest.constant) out = function(g->exprs, EX_FLOORDIV, store(g->exprs, &rest), b);
+    return dim_add(g, store(g->exprs, &whole), out);
+}
+
+/* a = k b for a number k? */
+static bool is_multiple(const struct poly *p, const struct poly *q, int64_t *k) {
+    struct poly rest = *p;
+    if (!p->n || p->terms[0].factor % q->terms[0].factor) return false;
+    *k = p->terms[0].factor / q->terms[0].factor;
+    add_scaled(&rest, q, -*k);
+    return !rest.failed && !rest.n && !rest.constant;
+}
+
+dim dim_floordiv(struct graph *g, dim a, dim b) {
+    int64_t k;
+    if (dim_is(b, 0) || dim_is_unknown(a) || dim_is_unknown(b)) return DIM_UNKNOWN;
+    if (dim_is(b, 1)) return a;
+    if (dim_is_number(a) && dim_is_number(b)) return DIM(num_floordiv(a.value, b.value));
+    if (dim_is_number(b) && b.value == -1) return dim_sub(g, DIM(0), a);
+    if (dim_is_number(b)) return divide_by_number(g, a, b.value);
+    struct poly p = load(g->exprs, a), q = load(g->exprs, b);
+    if (is_multiple(&p, &q, &k)) return DIM(k);
+    if (dim_is(a, 0)) return DIM(0);
+    if (q.n == 1 && !q.constant) return divide_by_monomial(g, a, b, &q.terms[0]);
+    return function(g->exprs, EX_FLOORDIV, a, b);
+}
+
+dim dim_ceildiv(struct graph *g, dim a, dim b) {
+    return dim_floordiv(g, dim_add(g, a, dim_sub(g, b, DIM(1))), b);
+}
+
+dim dim_mod(struct graph *g, dim a, dim b) {
+    return dim_sub(g, a, dim_mul(g, b, dim_floordiv(g, a, b)));
+}
+
+static dim pick(struct graph *g, enum expr_kind kind, dim a, dim b) {
+    int64_t lo, hi;
+    if (dim_is_unknown(a) || dim_is_unknown(b)) return DIM_UNKNOWN;
+    dim difference = dim_sub(g, a, b);
+    dim_bounds(g, difference, &lo, &hi);
+    if (!dim_is_unknown(difference) && lo >= 0) return kind == EX_MIN ? b : a;
+    if (!dim_is_unknown(difference) && hi <= 0) return kind == EX_MIN ? a : b;
+    bool ordered = a.expr < b.expr || (a.expr == b.expr && a.value <= b.value);
+    return function(g->exprs, kind, ordered ? a : b, ordered ? b : a);
+}
+
+dim dim_min(struct graph *g, dim a, dim b) {
+    return pick(g, EX_MIN, a, b);
+}
+dim dim_max(struct graph *g, dim a, dim b) {
+    return pick(g, EX_MAX, a, b);
+}
+
+/* ---- Bounds: intervals, INT64_MIN and INT64_MAX stand for no bound ---- */
+
+struct interval {
+    int64_t lo, hi;
+};
+
+static struct interval bounds_of(const struct dims *dims, dim d);
+
+static int64_t times(int64_t a, int64_t b) { /* infinity times zero is zero */
+    return a && b ? num_mul_sat(a, b) : 0;
+}
+
+static struct interval interval_mul(struct interval x, struct interval y) {
+    int64_t c[] = {times(x.lo, y.lo), times(x.lo, y.hi), times(x.hi, y.lo), times(x.hi, y.hi)};
+    struct interval r = {c[0], c[0]};
+    for (int i = 1; i < 4; i++) {
+        if (c[i] < r.lo) r.lo = c[i];
+        if (c[i] > r.hi) r.hi = c[i];
+    }
+    return r;
+}
+
+static int64_t bound_add(int64_t a, int64_t b) { /* an infinite bound stays infinite */
+    if (a == INT64_MAX || b == INT64_MAX) return INT64_MAX;
+    if (a == INT64_MIN || b == INT64_MIN) return INT64_MIN;
+    return num_add_sat(a, b);
+}
+
+static int64_t low_add(int64_t a, int64_t b) {
+    return a == INT64_MIN || b == INT64_MIN ? INT64_MIN : bound_add(a, b);
+}
+
+static int64_t bound_div(int64_t a, int64_t b) {
+    return a == INT64_MAX || a == INT64_MIN ? a : num_floordiv(a, b);
+}
+
+static struct interval divide_bounds(struct interval a, struct interval b) {
+    if (b.lo < 1) return (struct interval){INT64_MIN, INT64_MAX};
+    int64_t lo = bound_div(a.lo, a.lo >= 0 && b.hi != INT64_MAX ? b.hi : b.lo);
+    if (a.lo >= 0 && b.hi == INT64_MAX) lo = 0;
+    int64_t hi = a.hi >= 0 ? bound_div(a.hi, b.lo) : -1;
+    return (struct interval){lo, hi};
+}
+
+static struct interval atom_bounds(const struct dims *dims, const struct expr *expr) {
+    if (expr->kind == EX_SYMBOL || expr->kind == EX_FRESH) return (struct interval){expr->lo, expr->hi};
+    struct interval a = bounds_of(dims, expr->a), b = bounds_of(dims, expr->b);
+    if (expr->kind == EX_FLOORDIV) return divide_bounds(a, b);
+    bool least = expr->kind == EX_MIN;
+    return (struct interval){(a.lo < b.lo) == least ? a.lo : b.lo, (a.hi < b.hi) == least ? a.hi : b.hi};
+}
+
+static struct interval bounds_of(const struct dims *dims, dim d) {
+    if (dim_is_unknown(d)) return (struct interval){INT64_MIN, INT64_MAX};
+    struct poly p = load(dims, d);
+    struct interval sum = {p.constant, p.constant};
+    for (uint32_t i = 0; i < p.n; i++) {
+        struct interval product = {p.terms[i].factor, p.terms[i].factor};
+        for (uint32_t k = 0; k < p.terms[i].degree; k++)
+            product = interval_mul(product, atom_bounds(dims, &dims->exprs[p.terms[i].atoms[k]]));
+        sum = (struct interval){low_add(sum.lo, product.lo), bound_add(sum.hi, product.hi)};
+    }
+    return sum;
+}
+
+void dim_bounds(const struct graph *g, dim d, int64_t *lo, int64_t *hi) {
+    struct interval bounds = bounds_of(g->exprs, d);
+    *lo = bounds.lo;
+    *hi = bounds.hi;
+}
+
+bool dim_is_positive(const struct graph *g, dim d) {
+    return bounds_of(g->exprs, d).lo >= 1;
+}
+
+/* ---- Substitution and symbols ---- */
+
+static dim substitute_atom(struct graph *g, uint32_t id, const char *symbol, int64_t number) {
+    struct expr expr = g->exprs->exprs[id];
+    if (expr.kind == EX_SYMBOL) return strcmp(expr.name, symbol) ? id_dim(id) : DIM(number);
+    if (expr.kind == EX_FRESH) return id_dim(id);
+    dim a = dim_substitute(g, expr.a, symbol, number), b = dim_substitute(g, expr.b, symbol, number);
+    if (expr.kind == EX_FLOORDIV) return dim_floordiv(g, a, b);
+    return pick(g, expr.kind, a, b);
+}
+
+dim dim_substitute(struct graph *g, dim d, const char *symbol, int64_t number) {
+    if (!dim_is_symbolic(d)) return d;
+    struct poly p = load(g->exprs, d);
+    dim sum = DIM(p.constant);
+    for (uint32_t i = 0; i < p.n; i++) {
+        dim product = DIM(p.terms[i].factor);
+        for (uint32_t k = 0; k < p.terms[i].degree; k++)
+            product = dim_mul(g, product, substitute_atom(g, p.terms[i].atoms[k], symbol, number));
+        sum = dim_add(g, sum, product);
+    }
+    return sum;
+}
+
+/* Calls visit for every symbol, once a mention; stops when it says so. */
+static bool visit_symbols(const struct dims *dims, dim d, bool (*visit)(void *, const struct expr *), void *user) {
+    if (!dim_is_symbolic(d)) return false;
+    struct poly p = load(dims, d);
+    for (uint32_t i = 0; i < p.n; i++)
+        for (uint32_t k = 0; k < p.terms[i].degree; k++) {
+            const struct expr *expr = &dims->exprs[p.terms[i].atoms[k]];
+            bool leaf = expr->kind == EX_SYMBOL || expr->kind == EX_FRESH;
+            if (leaf ? visit(user, expr)
+                     : visit_symbols(dims, expr->a, visit, user) || visit_symbols(dims, expr->b, visit, user))
+                return true;
+        }
+    return false;
+}
+
+struct name_list {
+    const char **names;
+    size_t n, max;
+};
+
+static bool collect_name(void *user, const struct expr *expr) {
+    struct name_list *list = user;
+    if (expr->kind != EX_SYMBOL) return false;
+    for (size_t i = 0; i < list->n && i < list->max; i++)
+        if (list->names[i] == expr->name) return false;
+    if (list->n < list->max) list->names[list->n] = expr->name;
+    list->n++;
+    return false;
+}
+
+size_t dim_symbols(const struct graph *g, dim d, const char **names, size_t max) {
+    struct name_list list = {names, 0, max};
+    visit_symbols(g->exprs, d, collect_name, &list);
+    return list.n;
+}
+
+static bool is_fresh(void *user, const struct expr *expr) {
+    (void)user;
+    return expr->kind == EX_FRESH;
+}
+
+bool dim_is_data_dependent(const struct graph *g, dim d) {
+    return visit_symbols(g->exprs, d, is_fresh, NULL);
+}
+
+/* ---- Printing ---- */
+
+struct text {
+    char *out;
+    size_t size, n;
+};
+
+static void put(struct text *text, const char *piece) {
+    for (; *piece; piece++, text->n++)
+        if (text->n + 1 < text->size) text->out[text->n] = *piece;
+}
+
+static void put_number(struct text *text, int64_t number) {
+    char digits[24];
+    snprintf(digits, sizeof digits, "%lld", (long long)number);
+    put(text, digits);
+}
+
+static void put_dim(const struct dims *dims, dim d, struct text *text);
+
+static void put_pair(const struct dims *dims, const char *open, dim a, const char *between, dim b, struct text *text) {
+    bool wrap_a = *between == '/' && dim_is_symbolic(a) && !is_atom(dims, a.expr);
+    bool wrap_b = *between == '/' && dim_is_symbolic(b) && !is_atom(dims, b.expr);
+    put(text, open);
+    put(text, wrap_a ? "(" : "");
+    put_dim(dims, a, text);
+    put(text, wrap_a ? ")" : "");
+    put(text, between);
+    put(text, wrap_b ? "(" : "");
+    put_dim(dims, b, text);
+    put(text, wrap_b ? "))" : ")");
+}
+
+static void put_atom(const struct dims *dims, const struct expr *expr, struct text *text) {
+    if (expr->kind == EX_FLOORDIV)
+        put_pair(dims, "floor(", expr->a, "/", expr->b, text);
+    else if (expr->kind == EX_MIN)
+        put_pair(dims, "min(", expr->a, ",", expr->b, text);
+    else if (expr->kind == EX_MAX)
+        put_pair(dims, "max(", expr->a, ",", expr->b, text);
+    else
+        put(text, expr->name);
+}
+
+static void put_term(const struct dims *dims, const struct term *term, bool first, struct text *text) {
+    if (!first && term->factor > 0) put(text, "+");
+    if (term->factor == -1)
+        put(text, "-");
+    else if (term->factor != 1) {
+        put_number(text, term->factor);
+        put(text, "*");
+    }
+    for (uint32_t k = 0; k < term->degree; k++) {
+        if (k) put(text, "*");
+        put_atom(dims, &dims->exprs[term->atoms[k]], text);
+    }
+}
+
+static void put_dim(const struct dims *dims, dim d, struct text *text) {
+    if (dim_is_unknown(d)) {
+        put(text, "?");
+        return;
+    }
+    struct poly p = load(dims, d);
+    for (uint32_t i = 0; i < p.n; i++) put_term(dims, &p.terms[i], i == 0, text);
+    if (p.n && p.constant > 0) put(text, "+");
+    if (p.constant || !p.n) put_number(text, p.constant);
+}
+
+size_t dim_print(const struct graph *g, dim d, char *out, size_t size) {
+    struct text text = {out, size, 0};
+    put_dim(g->exprs, d, &text);
+    if (size) out[text.n < size ? text.n : size - 1] = '\0';
+    return text.n;
+}
