@@ -8,11 +8,12 @@ struct tensor_origin *read_tensor_origin(struct reader *r, uint32_t id) {
     return (struct tensor_origin *)t->origin;
 }
 
-/* `node "conv1" (Conv)`, or by its first output when it has no name. */
+/* As node_label(), of nodes that are not in the graph yet. */
 static const char *label_of(struct reader *r, const Onnx__NodeProto *node) {
-    const char *type = text_or(node->op_type, ""), *name = text_or(node->name, "");
-    if (*name) return arena_printf(r->arena, "node \"%s\" (%s)", name, type);
-    return arena_printf(r->arena, "node of \"%s\" (%s)", node->n_output ? node->output[0] : "", type);
+    const char *domain = domain_of(node->domain), *type = text_or(node->op_type, ""), *name = text_or(node->name, "");
+    const char *what = *name ? "node" : "node giving";
+    if (!*name && node->n_output) name = node->output[0];
+    return arena_printf(r->arena, "%s \"%s\" (%s%s%s)", what, name, domain, *domain ? "." : "", type);
 }
 
 static bool find_name(const struct scope *s, const char *name, uint32_t *id) {

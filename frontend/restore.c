@@ -33,9 +33,9 @@ static void put_varints(Onnx__TensorProto *t, const struct data *d, enum dtype d
 void restore_data(Onnx__TensorProto *t, const struct data *d, enum dtype dtype, struct arena *arena) {
     uint64_t tag;
     const uint8_t *rest;
+    if (!d->bytes) return;
     t->has_raw_data = 0;
     t->raw_data = (ProtobufCBinaryData){0};
-    if (!d->bytes) return;
     switch (d->encoding) {
     case ENC_NONE:
         break;

@@ -233,7 +233,10 @@ static enum status take_payload(struct walk *w, const struct field *f) {
     enum encoding encoding = encoding_of(f);
     const uint8_t *from = encoding == ENC_STRINGS ? f->start : f->value;
     size_t length = (size_t)(f->end - from);
-    if (length == 0) return ST_OK;
+    if (length == 0) {
+        if (encoding == ENC_RAW) emit(w, f->start, (size_t)(f->end - f->start)); /* it is there, and empty */
+        return ST_OK;
+    }
     if (p->field && p->field != f->number) return malformed(w, f, "is a second kind of data in one tensor");
     if (is_packed(f) && encoding != ENC_VARINTS) TRY(check_packed(w, f));
     if (!p->field || encoding == ENC_RAW) {
