@@ -63,10 +63,14 @@ static enum precision kernel_precision(enum precision wanted, enum dtype dtype) 
     return dtype == DT_FLOAT16 || dtype == DT_BFLOAT16 ? PREC_FP16 : PREC_FP32;
 }
 
+/* A kernel's work is cut into shares of grain_macs, one a core; and constants are packed before they are used. */
 static double compute_us(const struct analytic *a, enum precision precision, const struct kernel *k) {
     double peak = 1e3 * analytic_peak(a, kernel_precision(precision, k->dtype)); /* FLOPs a microsecond */
-    double busy = (double)k->flops / (peak * a->compute_efficiency[k->kind]);
-    return k->macs > 0 ? fmax(busy, 2 * a->parallel_macs / peak) : busy;
+    double efficiency = a->compute_efficiency[k->kind];
+    double busy = (double)k->flops / (peak * efficiency);
+    if (a->cores > 1) busy = fmax(busy, fmin((double)k->flops, 2 * a->grain_macs) * a->cores / (peak * efficiency));
+    if (k->macs > 0) busy = fmax(busy, 2 * a->parallel_macs / peak);
+    return a->weight_gbps > 0 ? busy + (double)k->weight_bytes / (1e3 * a->weight_gbps) : busy;
 }
 
 static double memory_us(const struct analytic *a, const struct kernel *k, bool weights_cached) {
@@ -79,5 +83,6 @@ static double memory_us(const struct analytic *a, const struct kernel *k, bool w
 
 struct kernel_roofline analytic_kernel(const struct analytic *a, enum precision precision, const struct kernel *k,
                                        bool weights_cached) {
-    return (struct kernel_roofline){compute_us(a, precision, k), memory_us(a, k, weights_cached), a->launch_us};
+    double launch_us = a->launch_us + a->class_launch_us[k->kind] + a->channel_us[k->kind] * (double)k->c_out;
+    return (struct kernel_roofline){compute_us(a, precision, k), memory_us(a, k, weights_cached), launch_us};
 }

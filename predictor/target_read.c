@@ -146,16 +146,17 @@ static enum status read_peaks(struct reader *r, const cJSON *object, struct anal
     return ST_OK;
 }
 
-/* "default" sets all classes, then each class has its own. */
-static enum status read_efficiency(struct reader *r, const cJSON *parent, const char *key, double *efficiency) {
+/* A number a kernel class, or one for all; "default" sets all classes, then each class has its own. */
+static enum status read_by_class(struct reader *r, const cJSON *parent, const char *key, double least, double most,
+                                 double *values) {
     const cJSON *object = get(parent, key), *item;
-    double every = 0;
+    double every = -1;
     if (!object) return ST_OK;
     if (cJSON_IsNumber(object))
-        TRY(number(r, parent, key, POSITIVE, 1, &every));
+        TRY(number(r, parent, key, least, most, &every));
     else
-        TRY(number(r, object, "default", POSITIVE, 1, &every));
-    for (int i = 0; i < KC_COUNT && every > 0; i++) efficiency[i] = every;
+        TRY(number(r, object, "default", least, most, &every));
+    for (int i = 0; i < KC_COUNT && every >= 0; i++) values[i] = every;
     if (cJSON_IsNumber(object)) return ST_OK;
     if (!cJSON_IsObject(object)) return wrong(r, key, "must be a number, or an object of them by kernel class");
     cJSON_ArrayForEach(item, object) {
@@ -164,15 +165,25 @@ static enum status read_efficiency(struct reader *r, const cJSON *parent, const 
         if (kind == KC_COUNT)
             return diag_fail(r->diag, ST_TARGET, "%s: \"%s\": no kernel class is called \"%s\"", r->path, key,
                              item->string);
-        TRY(number(r, object, item->string, POSITIVE, 1, &efficiency[kind]));
+        TRY(number(r, object, item->string, least, most, &values[kind]));
     }
     return ST_OK;
+}
+
+/* What a CPU's runtime adds to a kernel. */
+static enum status read_overheads(struct reader *r, const cJSON *object, struct analytic *a) {
+    TRY(number(r, object, "weight_gbps", 0, INFINITY, &a->weight_gbps));
+    TRY(number(r, object, "cores", 0, 4096, &a->cores));
+    TRY(number(r, object, "grain_macs", 0, INFINITY, &a->grain_macs));
+    TRY(read_by_class(r, object, "class_launch_us", 0, INFINITY, a->class_launch_us));
+    return read_by_class(r, object, "channel_us", 0, INFINITY, a->channel_us);
 }
 
 static enum status read_analytic(struct reader *r, const cJSON *object, struct analytic *a) {
     static const char *const known[] = {"peak_gflops",   "bandwidth_gbps", "cache_bytes",        "cache_gbps",
                                         "launch_us",     "run_us",         "compute_efficiency", "memory_efficiency",
-                                        "parallel_macs", "relative_error"};
+                                        "parallel_macs", "relative_error", "class_launch_us",    "channel_us",
+                                        "weight_gbps",   "cores",          "grain_macs"};
     if (!cJSON_IsObject(object)) return wrong(r, "analytic", "must be an object");
     warn_unknown(r, object, "analytic.", known, COUNT_OF(known));
     analytic_defaults(a);
@@ -187,8 +198,9 @@ static enum status read_analytic(struct reader *r, const cJSON *object, struct a
     TRY(number(r, object, "run_us", 0, INFINITY, &a->run_us));
     TRY(number(r, object, "parallel_macs", 0, INFINITY, &a->parallel_macs));
     TRY(number(r, object, "relative_error", 0, 3, &a->relative_error));
-    TRY(read_efficiency(r, object, "compute_efficiency", a->compute_efficiency));
-    return read_efficiency(r, object, "memory_efficiency", a->memory_efficiency);
+    TRY(read_overheads(r, object, a));
+    TRY(read_by_class(r, object, "compute_efficiency", POSITIVE, 1, a->compute_efficiency));
+    return read_by_class(r, object, "memory_efficiency", POSITIVE, 1, a->memory_efficiency);
 }
 
 /* ---- The whole ---- */

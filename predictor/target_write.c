@@ -34,6 +34,24 @@ static void add_efficiency(cJSON *object, const char *key, const double *efficie
         cJSON_AddNumberToObject(classes, kernel_class_name((enum kernel_class)i), efficiency[i]);
 }
 
+/* Numbers that are 0 unless said otherwise. */
+static void add_present(cJSON *object, const char *key, double value) {
+    if (value > 0) cJSON_AddNumberToObject(object, key, value);
+}
+
+static void add_overheads(cJSON *object, const struct analytic *a) {
+    cJSON *launches = cJSON_CreateObject(), *channels = cJSON_CreateObject();
+    for (int i = KC_NONE + 1; i < KC_COUNT; i++) {
+        add_present(launches, kernel_class_name((enum kernel_class)i), a->class_launch_us[i]);
+        add_present(channels, kernel_class_name((enum kernel_class)i), a->channel_us[i]);
+    }
+    cJSON_AddItemToObject(object, "class_launch_us", launches);
+    cJSON_AddItemToObject(object, "channel_us", channels);
+    add_present(object, "weight_gbps", a->weight_gbps);
+    add_present(object, "cores", a->cores);
+    add_present(object, "grain_macs", a->grain_macs);
+}
+
 static void add_analytic(cJSON *root, const struct analytic *a) {
     cJSON *object = cJSON_AddObjectToObject(root, "analytic");
     cJSON *peaks = cJSON_AddObjectToObject(object, "peak_gflops");
@@ -46,6 +64,7 @@ static void add_analytic(cJSON *root, const struct analytic *a) {
     cJSON_AddNumberToObject(object, "run_us", a->run_us);
     cJSON_AddNumberToObject(object, "parallel_macs", a->parallel_macs);
     cJSON_AddNumberToObject(object, "relative_error", a->relative_error);
+    add_overheads(object, a);
     add_efficiency(object, "compute_efficiency", a->compute_efficiency);
     add_efficiency(object, "memory_efficiency", a->memory_efficiency);
 }
