@@ -125,6 +125,7 @@ static int compare_products(const struct term *a, const struct term *b) {
 
 static void add_term(struct poly *p, const struct term *term) {
     uint32_t at = 0;
+    if (!term->factor) return;
     if (!term->degree) {
         p->failed = !num_add(p->constant, term->factor, &p->constant) || p->failed;
         return;
