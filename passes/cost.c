@@ -50,7 +50,7 @@ static void count_traffic(struct counting *c, const struct node *node, struct co
     const struct graph *g = c->graph;
     for (uint32_t i = 0; i < node->n_inputs; i++)
         if (node->inputs[i] != NONE && !is_repeated(node, i))
-            cost->read_bytes = count_add(cost->read_bytes, count_bytes(g, &g->tensors[node->inputs[i]], cost));
+            cost->read_bytes = count_add(cost->read_bytes, count_read(g, node, i, cost));
     for (uint32_t o = 0; o < node->n_outputs; o++)
         if (node->outputs[o] != NONE)
             cost->write_bytes = count_add(cost->write_bytes, count_bytes(g, &g->tensors[node->outputs[o]], cost));
@@ -71,7 +71,7 @@ static void count_node(struct counting *c, const struct node *node, struct cost 
 }
 
 static int64_t times(int64_t count, int64_t runs) {
-    return runs == 1 ? count : count_mul(count, runs);
+    return runs == 0 ? 0 : count_mul(count, runs);
 }
 
 static void repeat(struct cost *cost, int64_t runs) {

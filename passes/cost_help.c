@@ -38,6 +38,29 @@ int64_t count_bytes(const struct graph *graph, const struct tensor *t, struct co
     return bits % 8 == 0 ? num_mul_sat(n, bits / 8) : num_ceildiv(num_mul_sat(n, bits), 8);
 }
 
+static bool picks_from(const struct node *node, uint32_t i) {
+    switch (node->op) {
+    case OP_Gather:
+    case OP_GatherElements:
+    case OP_GatherND:
+    case OP_MsGatherND:
+    case OP_MsGatherBlockQuantized:
+    case OP_Slice:
+        return i == 0;
+    case OP_MsEmbedLayerNormalization: /* the word, position and segment tables */
+        return i >= 2 && i <= 4;
+    default:
+        return false;
+    }
+}
+
+int64_t count_read(const struct graph *graph, const struct node *node, uint32_t i, struct cost *cost) {
+    int64_t all = count_bytes(graph, &graph->tensors[node->inputs[i]], cost);
+    if (!picks_from(node, i) || !node_result(graph, node, 0)) return all;
+    int64_t picked = count_bytes(graph, node_result(graph, node, 0), cost);
+    return all >= 0 && all < picked ? all : picked;
+}
+
 int64_t count_log2(int64_t n) {
     int64_t bits = 1;
     while (bits < 62 && (int64_t)1 << bits < n) bits++;

@@ -17,6 +17,8 @@ int64_t count_add(int64_t a, int64_t b);
 int64_t count_dim(const struct graph *, dim, struct cost *);
 int64_t count_elements(const struct graph *, const struct tensor *, struct cost *); /* NULL: -1 */
 int64_t count_bytes(const struct graph *, const struct tensor *, struct cost *);    /* 0 for strings and sequences */
+/* Bytes a node reads of input i: all of it, or what a lookup or slice picks. */
+int64_t count_read(const struct graph *, const struct node *, uint32_t i, struct cost *);
 /* Product of the dims from axis `first` on. */
 int64_t count_tail(const struct graph *, const struct tensor *, int32_t first, struct cost *);
 int64_t count_log2(int64_t n); /* rounded up, at least 1 */

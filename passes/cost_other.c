@@ -7,19 +7,14 @@ void cost_none(struct graph *graph, const struct node *node, struct cost *cost) 
     (void)graph, (void)node, (void)cost;
 }
 
-/* Copies. A slice reads only what it keeps. */
+/* Copies: traffic alone. */
 void cost_bytes(struct graph *graph, const struct node *node, struct cost *cost) {
-    if (node->op == OP_Slice) cost_gather(graph, node, cost);
+    (void)graph, (void)node, (void)cost;
 }
 
-/* Reads the elements it picks and the indices that say which. */
+/* A lookup is a copy of what it picks: count_read knows. */
 void cost_gather(struct graph *graph, const struct node *node, struct cost *cost) {
-    const struct tensor *out = node_result(graph, node, 0);
-    cost->read_bytes = out ? count_bytes(graph, out, cost) : 0;
-    for (uint32_t i = 1; i < node->n_inputs; i++) {
-        const struct tensor *t = node_tensor(graph, node, i);
-        if (t) cost->read_bytes = count_add(cost->read_bytes, count_bytes(graph, t, cost));
-    }
+    cost_bytes(graph, node, cost);
 }
 
 /* An elimination over every matrix takes its side times its elements. */
@@ -121,15 +116,8 @@ static int64_t norm_operations(const struct node *node) {
     }
 }
 
-/* An embedding reads the rows it looks up, not its tables. */
 void cost_norm(struct graph *graph, const struct node *node, struct cost *cost) {
-    int64_t out = count_out(graph, node, 0, cost);
-    cost->flops = count_mul(out, norm_operations(node));
-    if (node->op != OP_MsEmbedLayerNormalization) return;
-    const struct tensor *y = node_result(graph, node, 0), *ids = node_tensor(graph, node, 0);
-    if (y && ids)
-        cost->read_bytes =
-            count_add(count_mul(count_bytes(graph, y, cost), 3), count_mul(count_bytes(graph, ids, cost), 2));
+    cost->flops = count_mul(count_out(graph, node, 0, cost), norm_operations(node));
 }
 
 void cost_softmax(struct graph *graph, const struct node *node, struct cost *cost) {

@@ -73,8 +73,7 @@ struct infer {
 typedef enum status shape_fn(struct infer *);
 /* Fold functions compute output values from input values (struct value), symbolic elements included. */
 typedef void fold_fn(struct infer *);
-/* Cost functions (cost_internal.h) fill macs and flops of one run of a node whose shapes are known, and correct its bytes
- * where reading every input once is not what it does. */
+/* Cost functions (cost_internal.h) fill macs and flops of one run of a node whose shapes are known. */
 typedef void cost_fn(struct graph *, const struct node *, struct cost *);
 
 /* lower_*.c: one lowering a file, one row of lowerings.def. */

@@ -1,0 +1,231 @@
+/* Graph views: which nodes a runtime runs (predictor study, section 1).
+ * needs: topological order   gives: live code   breaks: nothing
+ *
+ * kept:  every node as written.
+ * prune: a product with zero is a constant, and zero terms of a sum are dropped; then what reaches no output dies.
+ *        Operators applied to a zero stay. A product with zero whose operand is a convolution (its normalisation folded
+ *        in) that nobody else reads is folded into the weights instead: the convolution stays alive.
+ * full:  in addition, what no graph input reaches dies: an operator that sees only zeros and what was made of them is
+ *        one, too, and a sum drops such terms.
+ *
+ * A sum with one term left becomes an Identity, so nobody's inputs change. Nodes are only ever marked dead. */
+#include "passes.h"
+
+#include <string.h>
+
+enum flow { LIVE, CONSTANT, ZERO }; /* of a tensor: depends on the inputs; does not; holds zeros only */
+
+struct viewing {
+    struct graph *graph;
+    bool full;
+    uint8_t *flow;       /* by tensor */
+    uint32_t *same_as;   /* by tensor: whose value it repeats, through dropped sums; itself otherwise */
+    uint32_t *n_readers; /* by tensor, of the value: readers of its repetitions are its own */
+    uint8_t *needed;     /* by tensor */
+};
+
+/* ---- Zeros ---- */
+
+static bool all_bytes_zero(const struct data *data) {
+    return data->bytes && data->length && data->bytes[0] == 0 &&
+           memcmp(data->bytes, data->bytes + 1, data->length - 1) == 0;
+}
+
+static bool value_is_zero(const struct value *v) {
+    for (uint32_t i = 0; i < v->n; i++)
+        if (!dim_is_number(v->at[i].d) ||
+            (v->is_float ? v->at[i].f * (double)v->at[i].d.value != 0 : v->at[i].d.value != 0))
+            return false;
+    return v->n > 0;
+}
+
+static bool is_zero_constant(const struct graph *g, uint32_t id) {
+    const struct tensor *t = &g->tensors[id];
+    if (t->value) return value_is_zero(t->value);
+    if (t->flags & TF_INITIALIZER && t->producer == NONE)
+        return t->data.encoding != ENC_STRINGS && all_bytes_zero(&t->data);
+    if (t->producer == NONE) return false;
+    const struct node *maker = &g->nodes[t->producer];
+    const struct attr *value = node_attr(maker, "value");
+    if (maker->op != OP_ConstantOfShape && maker->op != OP_Constant) return false;
+    if (!value) return maker->op == OP_ConstantOfShape;
+    return value->type == AT_TENSOR && is_zero_constant(g, value->tensor);
+}
+
+static enum flow flow_of(const struct viewing *v, uint32_t id) {
+    return id == NONE ? CONSTANT : (enum flow)v->flow[id];
+}
+
+/* ---- What a node makes of its inputs ---- */
+
+/* A convolution, alone or under its normalisation, whose result only one node reads. */
+static bool is_sole_convolution(const struct viewing *v, uint32_t id) {
+    const struct graph *g = v->graph;
+    id = v->same_as[id];
+    for (int step = 0; step < 2; step++) {
+        uint32_t producer = g->tensors[id].producer;
+        if (v->n_readers[id] != 1 || producer == NONE) return false;
+        const struct node *maker = &g->nodes[producer];
+        if (op_table[maker->op].kernel == KC_CONV) return true;
+        if (maker->op != OP_BatchNormalization || node_in(maker, 0) == NONE) return false;
+        id = v->same_as[maker->inputs[0]];
+    }
+    return false;
+}
+
+static void become_identity(struct viewing *v, struct node *node, uint32_t input) {
+    uint32_t out = node->outputs[0];
+    node->inputs = arena_copy(v->graph->arena, &input, sizeof input);
+    node->n_inputs = 1;
+    node->n_attrs = 0;
+    node->op = OP_Identity;
+    node->op_type = intern_str(v->graph->names, "Identity");
+    v->flow[out] = v->flow[input];
+    v->same_as[out] = v->same_as[input];
+    v->n_readers[v->same_as[input]] += v->n_readers[out] - 1;
+}
+
+static void become_constant(struct viewing *v, struct node *node, enum flow flow) {
+    node->dead = true;
+    for (uint32_t o = 0; o < node->n_outputs; o++)
+        if (node->outputs[o] != NONE) v->flow[node->outputs[o]] = (uint8_t)flow;
+}
+
+static void view_product(struct viewing *v, struct node *node) {
+    for (uint32_t i = 0; i < 2; i++) {
+        uint32_t zero = node_in(node, i), other = node_in(node, 1 - i);
+        if (flow_of(v, zero) != ZERO || other == NONE) continue;
+        if (!v->full && is_sole_convolution(v, other))
+            become_identity(v, node, other);
+        else
+            become_constant(v, node, ZERO);
+        return;
+    }
+}
+
+static bool same_shape(const struct graph *g, uint32_t a, uint32_t b) {
+    const struct tensor *x = &g->tensors[a], *y = &g->tensors[b];
+    if (x->rank != y->rank || x->rank == RANK_UNKNOWN) return false;
+    for (int32_t i = 0; i < x->rank; i++)
+        if (!dim_same(x->dims[i], y->dims[i])) return false;
+    return true;
+}
+
+static bool drops_out(const struct viewing *v, uint32_t id) {
+    enum flow flow = flow_of(v, id);
+    bool weight = v->graph->tensors[id].flags & TF_INITIALIZER;
+    return flow == ZERO || (v->full && flow == CONSTANT && !weight);
+}
+
+/* Terms that drop out must not be what gives the sum its shape. */
+static void view_sum(struct viewing *v, struct node *node) {
+    struct graph *g = v->graph;
+    uint32_t *left = arena_array(g->arena, node->n_inputs, sizeof *left), n = 0;
+    for (uint32_t i = 0; i < node->n_inputs; i++)
+        if (node->inputs[i] != NONE && !drops_out(v, node->inputs[i])) left[n++] = node->inputs[i];
+    if (n == node->n_inputs) return;
+    if (n == 0) {
+        become_constant(v, node, ZERO);
+    } else if (n == 1) {
+        if (same_shape(g, left[0], node->outputs[0])) become_identity(v, node, left[0]);
+    } else {
+        node->inputs = left;
+        node->n_inputs = n;
+    }
+}
+
+static bool sees_only_constants(const struct viewing *v, const struct node *node) {
+    bool from_zeros = false;
+    for (uint32_t i = 0; i < node->n_inputs; i++) {
+        uint32_t id = node->inputs[i];
+        if (id == NONE) continue;
+        if (flow_of(v, id) == LIVE) return false;
+        if (!(v->graph->tensors[id].flags & TF_INITIALIZER)) from_zeros = true;
+    }
+    return from_zeros;
+}
+
+static bool holds_zero(const struct viewing *v, const struct node *node) {
+    bool keeps_zero = op_table[node->op].flags & F_VIEW || op_table[node->op].kernel == KC_POOL;
+    return keeps_zero && flow_of(v, node_in(node, 0)) == ZERO;
+}
+
+static void view_node(struct viewing *v, struct node *node) {
+    switch (node->op) {
+    case OP_Mul:
+        view_product(v, node);
+        break;
+    case OP_Add:
+    case OP_Sum:
+        view_sum(v, node);
+        break;
+    default:
+        break;
+    }
+    if (node->dead || node->op == OP_Identity) return;
+    if (v->full && node->op != OP_Constant && sees_only_constants(v, node))
+        become_constant(v, node, holds_zero(v, node) ? ZERO : CONSTANT);
+}
+
+/* Nodes of bodies stay as written: their inputs change from round to round. */
+static void find_zeros(struct viewing *v) {
+    struct graph *g = v->graph;
+    for (size_t t = 0; t < g->n_tensors; t++) {
+        bool constant = g->tensors[t].flags & (TF_INITIALIZER | TF_CONSTANT);
+        v->same_as[t] = (uint32_t)t;
+        v->flow[t] = is_zero_constant(g, (uint32_t)t) ? ZERO : constant ? CONSTANT : LIVE;
+    }
+    for (size_t n = 0; n < g->n_nodes; n++)
+        for (uint32_t i = 0; !g->nodes[n].dead && i < g->nodes[n].n_inputs; i++)
+            if (g->nodes[n].inputs[i] != NONE) v->n_readers[g->nodes[n].inputs[i]]++;
+    for (uint32_t o = 0; o < g->bodies[0].n_outputs; o++) v->n_readers[g->bodies[0].outputs[o]]++;
+    const struct body *main = &g->bodies[0];
+    for (size_t i = 0; i < main->n_nodes; i++)
+        if (!g->nodes[main->nodes[i]].dead) view_node(v, &g->nodes[main->nodes[i]]);
+}
+
+/* ---- What reaches an output ---- */
+
+static void need_outputs(struct viewing *v, const struct body *body) {
+    for (uint32_t o = 0; o < body->n_outputs; o++)
+        if (body->outputs[o] != NONE) v->needed[body->outputs[o]] = 1;
+}
+
+static void sweep(struct viewing *, uint32_t body);
+
+static void need_inputs(struct viewing *v, const struct node *node) {
+    for (uint32_t i = 0; i < node->n_inputs; i++)
+        if (node->inputs[i] != NONE) v->needed[node->inputs[i]] = 1;
+    for (uint32_t i = 0; i < node->n_attrs; i++)
+        if (node->attrs[i].type == AT_GRAPH) sweep(v, node->attrs[i].body);
+}
+
+static void sweep(struct viewing *v, uint32_t body) {
+    const struct body *b = &v->graph->bodies[body];
+    need_outputs(v, b);
+    for (size_t i = b->n_nodes; i-- > 0;) {
+        struct node *node = &v->graph->nodes[b->nodes[i]];
+        bool needed = false;
+        for (uint32_t o = 0; o < node->n_outputs; o++)
+            if (node->outputs[o] != NONE && v->needed[node->outputs[o]]) needed = true;
+        if (node->dead) continue;
+        if (needed)
+            need_inputs(v, node);
+        else
+            node->dead = true;
+    }
+}
+
+enum status pass_dead(struct run *run) {
+    struct graph *g = run->graph;
+    enum view view = run->runtime ? run->runtime->view : VIEW_KEPT;
+    if (view == VIEW_KEPT) return ST_OK;
+    struct viewing v = {.graph = g, .full = view == VIEW_FULL};
+    v.flow = arena_alloc(run->scratch, g->n_tensors + 1);
+    v.needed = arena_alloc(run->scratch, g->n_tensors + 1);
+    v.same_as = arena_array(run->scratch, g->n_tensors + 1, sizeof *v.same_as);
+    v.n_readers = arena_array(run->scratch, g->n_tensors + 1, sizeof *v.n_readers);
+    find_zeros(&v);
+    sweep(&v, 0);
+    return ST_OK;
+}
