@@ -13,12 +13,12 @@ struct cJSON;
 /* ---- linear.c: the model of measured and adapted targets ---- */
 
 struct linear {
-    double share[VIEW_COUNT];               /* probability that the runtime follows this graph view; sums to 1 */
-    double weight[VIEW_COUNT][FT_COUNT];    /* ms a unit of the feature; of views with share > 0 */
-    double covariance[FT_COUNT * FT_COUNT]; /* of the weights, ms^2, averaged over the views */
-    double noise;                           /* relative standard deviation of one measurement */
-    double quantile;                        /* half width of the 90 % interval in predictive standard deviations */
-    double lowest_ms, highest_ms;           /* range of the latencies it was fitted on; 0: unknown */
+    double share[VIEW_COUNT];                   /* probability that the runtime follows this graph view; sums to 1 */
+    double weight[VIEW_COUNT][FT_LEARNED];      /* ms a unit of the feature; of views with share > 0 */
+    double covariance[FT_LEARNED * FT_LEARNED]; /* of the weights, ms^2, averaged over the views */
+    double noise;                               /* relative standard deviation of one measurement */
+    double quantile;                            /* half width of the 90 % interval in predictive standard deviations */
+    double lowest_ms, highest_ms;               /* range of the latencies it was fitted on; 0: unknown */
     size_t samples;
 };
 
@@ -29,14 +29,16 @@ struct linear_estimate {
     bool undecided;          /* the graph views disagree about this model and none has 90 % */
 };
 
-/* Reads the object written by linear_write; features the file does not name get the weight of their kin. */
+/* A row of learned features: those no table exercises (products, recurrent layers, ...) are added to their kin. */
+void features_fold(const struct features *, double row[FT_LEARNED]);
+/* Reads the object written by linear_write. */
 enum status linear_read(struct linear **, const struct cJSON *, const char *where, struct arena *,
                         struct diag *) MUST_CHECK;
 void linear_write(struct cJSON *, const struct linear *);
 /* Features of all views with share > 0 must be filled in. */
 struct linear_estimate linear_predict(const struct linear *, const struct features[VIEW_COUNT]);
 /* The expected weights over the views: what a kernel's features are multiplied by for a breakdown. */
-void linear_weights(const struct linear *, double weight[FT_COUNT]);
+void linear_weights(const struct linear *, double weight[FT_LEARNED]);
 
 /* ---- Samples: rows of features in every view ---- */
 
@@ -56,21 +58,25 @@ enum status samples_check(const struct samples *, struct diag *) MUST_CHECK;
  * set; the matrix must be positive definite (add a ridge). */
 void nnls(const double *gram, const double *rhs, size_t p, double *w, struct arena *scratch);
 
+/* ---- source.c ---- */
+
 struct fit {
     enum view view;
-    double mape; /* in sample, after trimming; a share */
-    double rms;  /* relative */
+    double mape, rms; /* relative errors in sample, after trimming */
 };
 
-/* Relative-error NNLS in every view on the middle 96 % of the latencies; keeps the view of least error. `w` (p): ms a
- * unit. `scale` (p) conditions the problem: typical feature values. */
-struct fit fit_source(const struct samples *, const double *scale, double *w, struct arena *scratch);
+/* Fits a device on many latencies, in every view, on the middle 96 % of them; keeps the view of least error. `w` (p):
+ * ms a unit; `covariance` (p * p): ms^2, may be NULL. `scale` (p): typical feature values, 0 where a feature is absent.
+ */
+struct fit fit_source(const struct samples *, const double *scale, double *w, double *covariance,
+                      struct arena *scratch);
 
 /* ---- bank.c: several proxies, in closed form (predictor study, section 5) ---- */
 
 struct proxy {
     const char *name;
     const double *weight; /* p, ms a unit */
+    const double *scale;  /* p: feature means where it was measured; NULL: those of the bank's reference */
     double share[VIEW_COUNT];
 };
 
@@ -85,7 +91,7 @@ struct bank {
 };
 
 /* `reference`: networks like those to be predicted (no latencies needed); proxies may be none. Features must be those
- * of features.def (p == FT_COUNT). */
+ * of features.def (p == FT_LEARNED). */
 void bank_init(struct bank *, const struct samples *reference, const struct proxy *, size_t n_proxies, struct arena *);
 
 struct posterior {

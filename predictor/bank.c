@@ -87,8 +87,9 @@ static void feature_scale(struct bank *b, const struct samples *reference) {
 }
 
 static bool proxy_share(const struct bank *b, const struct proxy *proxy, double *row) {
+    const double *scale = proxy->scale ? proxy->scale : b->scale;
     double sum = 0;
-    for (size_t j = 0; j < b->p; j++) sum += row[j] = proxy->weight[j] * b->scale[j];
+    for (size_t j = 0; j < b->p; j++) sum += row[j] = b->scale[j] > 0 ? proxy->weight[j] * scale[j] : 0;
     if (!(sum > 0)) return false;
     for (size_t j = 0; j < b->p; j++) row[j] /= sum;
     return true;
@@ -141,7 +142,7 @@ static void spread(struct bank *b, struct arena *arena) {
 
 void bank_init(struct bank *b, const struct samples *reference, const struct proxy *proxies, size_t n_proxies,
                struct arena *arena) {
-    assert(reference->p == FT_COUNT && reference->n > 0);
+    assert(reference->p == FT_LEARNED && reference->n > 0);
     *b = (struct bank){.p = reference->p, .n_views = reference->n_views};
     b->scale = arena_array(arena, b->p, sizeof *b->scale);
     feature_scale(b, reference);

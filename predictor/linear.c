@@ -1,0 +1,189 @@
+/* Measured and adapted targets: latency as a linear function of the features, in a mixture over graph views. */
+#include "adapt.h"
+
+#include <cjson/cJSON.h>
+#include <math.h>
+#include <string.h>
+
+#define UNDECIDED    0.9  /* share of a view from which the others do not matter */
+#define UNCERTAIN    0.15 /* relative deviation of the weights from which a model counts as extrapolated */
+#define BEYOND       3.0  /* times the range of the fitted latencies, likewise */
+#define PER_DOUBLING 0.1  /* relative deviation added for each doubling outside that range */
+
+static const struct kin { /* features no table exercises, and the one whose weight prices them */
+    enum feature feature, kin;
+} kin[] = {
+    {FT_N_PRODUCT, FT_N_POINTWISE}, /* a product is a pointwise convolution over its rows */
+    {FT_MAC_PRODUCT, FT_MAC_POINTWISE},
+    {FT_BYTES_PRODUCT, FT_BYTES_DENSE},
+    {FT_N_RECURRENT, FT_N_POINTWISE}, /* a recurrent layer is one such product a step */
+    {FT_MAC_RECURRENT, FT_MAC_POINTWISE},
+    {FT_N_REDUCE, FT_N_ELEMENTWISE},
+    {FT_BYTES_REDUCE, FT_BYTES_ELEMENTWISE},
+    {FT_N_QUANTIZE, FT_N_ELEMENTWISE},
+    {FT_BYTES_QUANTIZE, FT_BYTES_ELEMENTWISE},
+};
+
+void features_fold(const struct features *features, double row[FT_LEARNED]) {
+    memcpy(row, features->x, FT_LEARNED * sizeof *row);
+    for (size_t i = 0; i < COUNT_OF(kin); i++) row[kin[i].kin] += features->x[kin[i].feature];
+}
+
+/* ---- JSON ---- */
+
+static enum feature feature_parse(const char *name) {
+    int i = 0;
+    while (i < FT_LEARNED && strcmp(feature_name((enum feature)i), name) != 0) i++;
+    return (enum feature)i;
+}
+
+static enum status read_weights(const cJSON *object, const char *where, double *weight, struct diag *diag) {
+    const cJSON *item;
+    cJSON_ArrayForEach(item, object) {
+        enum feature f = feature_parse(item->string);
+        if (f == FT_LEARNED)
+            return diag_fail(diag, ST_TARGET, "%s: linear: unknown feature \"%s\"", where, item->string);
+        if (!cJSON_IsNumber(item) || !isfinite(item->valuedouble))
+            return diag_fail(diag, ST_TARGET, "%s: linear: weight of \"%s\" is not a number", where, item->string);
+        weight[f] = item->valuedouble;
+    }
+    return ST_OK;
+}
+
+static enum status read_views(struct linear *l, const cJSON *views, const char *where, struct diag *diag) {
+    double total = 0;
+    const cJSON *item;
+    cJSON_ArrayForEach(item, views) {
+        enum view view;
+        if (!view_parse(json_string_or(item, "view", ""), &view))
+            return diag_fail(diag, ST_TARGET, "%s: linear: a view is \"kept\", \"prune\" or \"full\"", where);
+        TRY(json_number(item, "share", &l->share[view], where, diag));
+        if (l->share[view] < 0) return diag_fail(diag, ST_TARGET, "%s: linear: a view's share is negative", where);
+        total += l->share[view];
+        TRY(read_weights(cJSON_GetObjectItemCaseSensitive(item, "weights"), where, l->weight[view], diag));
+    }
+    if (!(total > 0)) return diag_fail(diag, ST_TARGET, "%s: linear: no view has a share", where);
+    for (size_t v = 0; v < VIEW_COUNT; v++) l->share[v] /= total;
+    return ST_OK;
+}
+
+/* The lower triangle, row by row, over the features in the order they are listed. */
+static enum status read_covariance(struct linear *l, const cJSON *object, const char *where, struct arena *arena,
+                                   struct diag *diag) {
+    const cJSON *names = cJSON_GetObjectItemCaseSensitive(object, "features"), *item;
+    if (!names) return ST_OK;
+    size_t n = 0;
+    enum feature order[FT_LEARNED];
+    cJSON_ArrayForEach(item, names) {
+        enum feature f = cJSON_IsString(item) && n < FT_LEARNED ? feature_parse(item->valuestring) : FT_LEARNED;
+        if (f == FT_LEARNED) return diag_fail(diag, ST_TARGET, "%s: linear: bad list of features", where);
+        order[n++] = f;
+    }
+    double *triangle = arena_array(arena, n * (n + 1) / 2 + 1, sizeof *triangle);
+    if (json_numbers(object, "covariance", triangle, n * (n + 1) / 2 + 1) != n * (n + 1) / 2)
+        return diag_fail(diag, ST_TARGET, "%s: linear: covariance of %zu features needs %zu numbers", where, n,
+                         n * (n + 1) / 2);
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j <= i; j++, triangle++)
+            l->covariance[order[i] * FT_LEARNED + order[j]] = l->covariance[order[j] * FT_LEARNED + order[i]] =
+                *triangle;
+    return ST_OK;
+}
+
+enum status linear_read(struct linear **out, const cJSON *object, const char *where, struct arena *arena,
+                        struct diag *diag) {
+    struct linear *l = arena_alloc(arena, sizeof *l);
+    TRY(read_views(l, cJSON_GetObjectItemCaseSensitive(object, "views"), where, diag));
+    TRY(read_covariance(l, object, where, arena, diag));
+    TRY(json_number(object, "noise", &l->noise, where, diag));
+    l->quantile = json_number_or(object, "quantile", 1.645);
+    l->lowest_ms = json_number_or(object, "lowest_ms", 0);
+    l->highest_ms = json_number_or(object, "highest_ms", 0);
+    l->samples = (size_t)fmax(json_number_or(object, "samples", 0), 0);
+    if (l->noise < 0 || l->quantile <= 0) return diag_fail(diag, ST_TARGET, "%s: linear: negative noise", where);
+    *out = l;
+    return ST_OK;
+}
+
+static bool is_used(const struct linear *l, size_t j) {
+    for (size_t v = 0; v < VIEW_COUNT; v++)
+        if (l->share[v] > 0 && l->weight[v][j] != 0) return true;
+    return l->covariance[j * FT_LEARNED + j] > 0;
+}
+
+void linear_write(cJSON *object, const struct linear *l) {
+    cJSON *views = cJSON_AddArrayToObject(object, "views");
+    for (size_t v = 0; v < VIEW_COUNT; v++) {
+        if (l->share[v] <= 0) continue;
+        cJSON *view = cJSON_CreateObject(), *weights;
+        cJSON_AddItemToArray(views, view);
+        cJSON_AddStringToObject(view, "view", view_name((enum view)v));
+        cJSON_AddNumberToObject(view, "share", l->share[v]);
+        weights = cJSON_AddObjectToObject(view, "weights");
+        for (size_t j = 0; j < FT_LEARNED; j++)
+            if (l->weight[v][j] != 0) cJSON_AddNumberToObject(weights, feature_name((enum feature)j), l->weight[v][j]);
+    }
+    cJSON_AddNumberToObject(object, "noise", l->noise);
+    cJSON_AddNumberToObject(object, "quantile", l->quantile);
+    cJSON_AddNumberToObject(object, "lowest_ms", l->lowest_ms);
+    cJSON_AddNumberToObject(object, "highest_ms", l->highest_ms);
+    cJSON_AddNumberToObject(object, "samples", (double)l->samples);
+    cJSON *names = cJSON_AddArrayToObject(object, "features"), *triangle = cJSON_AddArrayToObject(object, "covariance");
+    for (size_t i = 0; i < FT_LEARNED; i++) {
+        if (!is_used(l, i)) continue;
+        cJSON_AddItemToArray(names, cJSON_CreateString(feature_name((enum feature)i)));
+        for (size_t j = 0; j <= i; j++)
+            if (is_used(l, j)) cJSON_AddItemToArray(triangle, cJSON_CreateNumber(l->covariance[i * FT_LEARNED + j]));
+    }
+}
+
+/* ---- Prediction ---- */
+
+static double dot(const double *a, const double *b) {
+    double sum = 0;
+    for (size_t j = 0; j < FT_LEARNED; j++) sum += a[j] * b[j];
+    return sum;
+}
+
+static double weight_variance(const struct linear *l, const double *row) {
+    double sum = 0;
+    for (size_t j = 0; j < FT_LEARNED; j++) sum += row[j] * dot(l->covariance + j * FT_LEARNED, row);
+    return fmax(sum, 0);
+}
+
+/* How many doublings a latency lies outside the fitted range. */
+static double doublings_outside(const struct linear *l, double ms) {
+    if (l->highest_ms <= 0 || ms <= 0) return 0;
+    if (ms > l->highest_ms) return log2(ms / l->highest_ms);
+    return ms < l->lowest_ms ? log2(l->lowest_ms / ms) : 0;
+}
+
+struct linear_estimate linear_predict(const struct linear *l, const struct features features[VIEW_COUNT]) {
+    struct linear_estimate e = {0};
+    double square = 0, variance = 0, row[FT_LEARNED], largest = 0;
+    for (size_t v = 0; v < VIEW_COUNT; v++) {
+        if (l->share[v] <= 0) continue;
+        features_fold(&features[v], row);
+        double ms = dot(l->weight[v], row);
+        e.ms += l->share[v] * ms;
+        square += l->share[v] * ms * ms;
+        variance += l->share[v] * weight_variance(l, row);
+        largest = fmax(largest, l->share[v]);
+    }
+    double between = fmax(square - e.ms * e.ms, 0), outside = doublings_outside(l, e.ms);
+    /* Signed weights can leave nothing, or less, of a network unlike those measured. */
+    if (e.ms < l->lowest_ms / (2 * BEYOND) || e.ms <= 0) e.ms = fmax(l->lowest_ms / (2 * BEYOND), 1e-6);
+    double weights = sqrt(variance + between) / e.ms, beyond = PER_DOUBLING * outside;
+    e.deviation = sqrt(weights * weights + beyond * beyond + l->noise * l->noise);
+    e.extrapolated = sqrt(variance) / e.ms > fmax(UNCERTAIN, 3 * l->noise) || outside > log2(BEYOND);
+    e.undecided = largest < UNDECIDED && between > l->noise * l->noise * e.ms * e.ms;
+    e.lo_ms = e.ms * exp(-l->quantile * e.deviation);
+    e.hi_ms = e.ms * exp(l->quantile * e.deviation);
+    return e;
+}
+
+void linear_weights(const struct linear *l, double weight[FT_LEARNED]) {
+    memset(weight, 0, FT_LEARNED * sizeof *weight);
+    for (size_t v = 0; v < VIEW_COUNT; v++)
+        for (size_t j = 0; j < FT_LEARNED; j++) weight[j] += l->share[v] * l->weight[v][j];
+}
