@@ -58,6 +58,15 @@ static enum flow flow_of(const struct viewing *v, uint32_t id) {
 
 /* ---- What a node makes of its inputs ---- */
 
+static void kill_node(struct graph *g, struct node *node) {
+    node->dead = true;
+    for (uint32_t i = 0; i < node->n_attrs; i++) {
+        if (node->attrs[i].type != AT_GRAPH) continue;
+        const struct body *body = &g->bodies[node->attrs[i].body];
+        for (size_t k = 0; k < body->n_nodes; k++) kill_node(g, &g->nodes[body->nodes[k]]);
+    }
+}
+
 /* A convolution, alone or under its normalisation, whose result only one node reads. */
 static bool is_sole_convolution(const struct viewing *v, uint32_t id) {
     const struct graph *g = v->graph;
@@ -86,7 +95,7 @@ static void become_identity(struct viewing *v, struct node *node, uint32_t input
 }
 
 static void become_constant(struct viewing *v, struct node *node, enum flow flow) {
-    node->dead = true;
+    kill_node(v->graph, node);
     for (uint32_t o = 0; o < node->n_outputs; o++)
         if (node->outputs[o] != NONE) v->flow[node->outputs[o]] = (uint8_t)flow;
 }
@@ -212,7 +221,7 @@ static void sweep(struct viewing *v, uint32_t body) {
         if (needed)
             need_inputs(v, node);
         else
-            node->dead = true;
+            kill_node(v->graph, node);
     }
 }
 
