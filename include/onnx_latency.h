@@ -14,8 +14,8 @@
  * NULL only when memory ran out; freeing NULL is fine. The library never prints, exits or changes global state.
  * Ownership: what a call returns through a pointer to const belongs to the object it was asked of, and lives as long.
  * Threads: a context, and a target once opened, may be used by any number of threads at once; a model by one at a time.
- * Units are in the names: _ms milliseconds, _bytes, _macs multiply-accumulates. -1 stands for a count that is not known.
- * Text is UTF-8 as the files hold it. */
+ * Units are in the names: _ms milliseconds, _bytes, _macs multiply-accumulates. -1 stands for a count that is not
+ * known. Text is UTF-8 as the files hold it. */
 #ifndef ONNX_LATENCY_H
 #define ONNX_LATENCY_H
 
@@ -31,7 +31,7 @@ extern "C" {
 #define OL_VERSION_PATCH 0
 
 #if defined(__GNUC__)
-#define OL_API __attribute__((visibility("default")))
+#define OL_API        __attribute__((visibility("default")))
 #define OL_MUST_CHECK __attribute__((warn_unused_result))
 #else
 #define OL_API
@@ -74,8 +74,8 @@ typedef struct ol_settings { /* all zero: the defaults */
     /* Called with each warning as soon as the call it arose in ends, from that call's thread; may be NULL. */
     void (*log)(void *user, const char *message);
     void *log_user;
-    /* Folders to look for targets in, before those of the installation; ':' between them. NULL: the environment variable
-     * ONNX_LATENCY_TARGETS. */
+    /* Folders to look for targets in, before those of the installation; ':' between them. NULL: the environment
+     * variable ONNX_LATENCY_TARGETS. */
     const char *target_path;
 } ol_settings;
 
@@ -87,11 +87,11 @@ OL_API void ol_context_free(ol_context *);              /* after everything open
 typedef struct ol_target_info {
     const char *name, *kind; /* kind: "analytic", "measured", "adapted", "calibrated" */
     const char *description, *vendor, *device;
-    const char *source;      /* where its numbers come from */
-    const char *path;        /* file it was read from */
-    const char *precision;   /* what its runtime computes in: "as-written", "fp32", "fp16", "int8" */
-    const char *hardware;    /* JSON text of an object, or NULL */
-    const char *validation;  /* JSON text of an object: how well it was validated; NULL: it was not */
+    const char *source;     /* where its numbers come from */
+    const char *path;       /* file it was read from */
+    const char *precision;  /* what its runtime computes in: "as-written", "fp32", "fp16", "int8" */
+    const char *hardware;   /* JSON text of an object, or NULL */
+    const char *validation; /* JSON text of an object: how well it was validated; NULL: it was not */
 } ol_target_info;
 
 /* A target by `name` (NAME.json in the target folders), or by path when it ends in ".json". */
@@ -121,7 +121,7 @@ OL_API ol_status ol_model_open(ol_context *, const char *path, ol_model **) OL_M
 OL_API ol_status ol_model_open_bytes(ol_context *, const void *bytes, size_t length, const char *name,
                                      ol_model **) OL_MUST_CHECK;
 OL_API void ol_model_free(ol_model *);
-OL_API const char *ol_model_error(const ol_model *); /* of the last call; as ol_target_error */
+OL_API const char *ol_model_error(const ol_model *);                          /* of the last call; as ol_target_error */
 OL_API const char *const *ol_model_warnings(const ol_model *, size_t *count); /* of all calls, each once */
 
 /* What the file leaves open. All of these come before the first profile or prediction. A leading dimension that stays
@@ -167,7 +167,7 @@ typedef struct ol_node {
     int64_t macs, flops, params, read_bytes, write_bytes; /* -1: not known */
 } ol_node;
 
-typedef struct ol_unresolved { /* a node whose output shapes or costs are not known */
+typedef struct ol_unresolved { /* a node with an output whose shape is not known */
     const char *node, *op, *reason;
 } ol_unresolved;
 
@@ -179,7 +179,7 @@ typedef struct ol_profile {
         int64_t nodes;
         int64_t macs;  /* of Conv, ConvTranspose, Gemm, MatMul, Einsum, recurrent cells and attention */
         int64_t flops; /* 2 a MAC, plus one for each elementwise, reduction, pooling or normalisation operation */
-        int64_t params, weight_bytes;   /* each weight once, however many nodes read it */
+        int64_t params, weight_bytes; /* each weight once, however many nodes read it */
         int64_t read_bytes, write_bytes;
         int64_t peak_memory_bytes; /* of activations, at the worst moment; -1 when not known */
         int64_t uncounted_nodes;   /* the sums above leave these out: their costs are not known */
@@ -195,12 +195,12 @@ OL_API ol_status ol_model_profile(ol_model *, const ol_profile **) OL_MUST_CHECK
 /* ---- Predictions ---- */
 
 typedef struct ol_kernel { /* what the target's runtime launches at once */
-    const char *kind; /* kernel class: "conv", "depthwise", ... */
-    const char *op;   /* of its main node */
+    const char *kind;      /* kernel class: "conv", "depthwise", ... */
+    const char *op;        /* of its main node */
     size_t n_nodes;
     const char *const *nodes; /* names of the nodes it covers, the one that names it first */
     double ms;
-    const char *bound; /* what its time goes to: "compute", "memory" or "overhead" */
+    const char *bound;   /* what its time goes to: "compute", "memory" or "overhead" */
     int64_t macs, bytes; /* read and written, weights included */
 } ol_kernel;
 
@@ -211,7 +211,7 @@ typedef struct ol_estimate {
     double coverage;                 /* share of the nodes the prediction accounts for */
     int extrapolated;                /* far outside what the target was fitted on */
     int64_t macs, params, peak_memory_bytes;
-    int64_t data_dependent_nodes;    /* priced at the largest their sizes can be */
+    int64_t data_dependent_nodes; /* priced at the largest their sizes can be */
     size_t n_kernels;
     const ol_kernel *kernels; /* in execution order; their times sum to latency_ms */
 } ol_estimate;

@@ -7,6 +7,8 @@
 #define CONFIDENCE 0.9
 #define Z90        1.6448536269514722 /* 95 % quantile of the normal distribution: 5 % on either side */
 
+/* ---- Analytic targets ---- */
+
 static enum bound bound_of(struct kernel_roofline r) {
     if (r.launch_us > fmax(r.compute_us, r.memory_us)) return BOUND_OVERHEAD;
     return r.compute_us >= r.memory_us ? BOUND_COMPUTE : BOUND_MEMORY;
@@ -35,6 +37,51 @@ static void predict_analytic(const struct target *t, const struct workload *w, s
     e->hi_ms = e->ms * factor;
 }
 
+/* ---- Measured and adapted targets ---- */
+
+static double contribution(const struct kernel *k, const double weight[FT_COUNT]) {
+    struct features f = {{0}};
+    double ms = 0;
+    kernel_features(k, &f);
+    for (int i = 0; i < FT_COUNT; i++) ms += weight[i] * f.x[i];
+    return fmax(ms, 0);
+}
+
+/* What a kernel's features weigh, by the kind of feature: that says what its time goes to. */
+static enum bound linear_bound(const struct kernel *k, const double weight[FT_COUNT]) {
+    struct kernel idle = *k;
+    idle.macs = idle.flops = idle.reduction = 0;
+    double all = contribution(k, weight), without_work = contribution(&idle, weight);
+    idle.in_bytes = idle.out_bytes = idle.weight_bytes = 0;
+    double launch = contribution(&idle, weight), memory = without_work - launch, compute = all - without_work;
+    if (launch > fmax(compute, memory)) return BOUND_OVERHEAD;
+    return compute >= memory ? BOUND_COMPUTE : BOUND_MEMORY;
+}
+
+/* The weights price whole models: what they say of single kernels is scaled to the total, which also holds the constant
+ * and the critical path. */
+static void linear_kernels(const struct workload *w, const double weight[FT_COUNT], struct estimate *e) {
+    double sum = 0;
+    for (size_t i = 0; i < w->n_kernels; i++) {
+        e->kernels[i].ms = contribution(&w->kernels[i], weight);
+        e->kernels[i].bound = linear_bound(&w->kernels[i], weight);
+        sum += e->kernels[i].ms;
+    }
+    for (size_t i = 0; i < w->n_kernels; i++)
+        e->kernels[i].ms = sum > 0 ? e->kernels[i].ms * (e->ms / sum) : e->ms / (double)w->n_kernels;
+}
+
+static void predict_linear(const struct target *t, const struct model_input *input, struct estimate *e) {
+    struct linear_estimate total = linear_predict(t->linear, input->features);
+    double weight[FT_COUNT];
+    linear_weights(t->linear, weight);
+    e->ms = total.ms;
+    e->lo_ms = total.lo_ms;
+    e->hi_ms = total.hi_ms;
+    e->extrapolated = total.extrapolated;
+    linear_kernels(input->workload, weight, e);
+}
+
 static double coverage(const struct workload *w) {
     return w->graph_nodes > 0 ? (double)w->covered_nodes / (double)w->graph_nodes : 1;
 }
@@ -44,7 +91,10 @@ enum status predict(const struct target *t, const struct model_input *input, str
     const struct workload *w = input->workload;
     *e = (struct estimate){.confidence = CONFIDENCE, .coverage = coverage(w), .n_kernels = w->n_kernels};
     e->kernels = arena_array(arena, w->n_kernels, sizeof *e->kernels);
-    predict_analytic(t, w, e);
+    if (t->linear)
+        predict_linear(t, input, e);
+    else
+        predict_analytic(t, w, e);
     if (!isfinite(e->ms) || e->ms < 0)
         return diag_fail(diag, ST_TARGET, "%s: target %s gives no finite latency", w->model, t->name);
     return ST_OK;

@@ -1,0 +1,94 @@
+/* api: what stands behind the public header. One object, one arena, one message; every public call that allocates sets
+ * the arena's way out of memory first. */
+#ifndef API_H
+#define API_H
+
+#include "frontend.h"
+#include "onnx_latency.h"
+#include "passes.h"
+#include "predictor.h"
+
+struct ol_context {
+    struct allocator allocator;
+    void (*log)(void *user, const char *message);
+    void *log_user;
+    char *target_path; /* owned; NULL: the environment's */
+};
+
+/* The part every object has. */
+struct object {
+    ol_context *context;
+    struct arena arena;
+    jmp_buf oom;
+    struct diag diag;
+    size_t n_logged; /* warnings already handed to the log */
+};
+
+/* ---- object.c ---- */
+
+/* Allocates `size` bytes that start with a struct object; NULL when out of memory. */
+void *object_new(ol_context *, size_t size);
+void object_free(struct object *);
+void object_begin(struct object *); /* forgets the last error */
+/* Ends a public call: hands new warnings to the log. */
+ol_status object_end(struct object *, enum status);
+ol_status object_out_of_memory(struct object *);
+const char *object_error(const struct object *);
+
+/* ---- Targets (target_find.c, target_api.c) ---- */
+
+struct ol_target {
+    struct object base;
+    struct target *target;
+    ol_target_info info;
+};
+
+/* The file of a target: `name` itself when it ends in ".json", else NAME.json in the first folder that has it. */
+enum status target_find(const ol_context *, const char *name, const char **path, struct arena *,
+                        struct diag *) MUST_CHECK;
+
+/* ---- Models (model.c, analyse.c, profile.c, estimate.c) ---- */
+
+struct lowered { /* the kernels of one runtime */
+    struct runtime runtime;
+    const struct graph *graph; /* that the workload's nodes are of */
+    struct workload *workload;
+    struct features features;
+    struct lowered *next;
+};
+
+struct ol_model {
+    struct object base;
+    struct graph *graph;
+    struct bindings bind;
+    size_t cap_dims, cap_shapes;
+    uint32_t passes, print_after; /* masks of passes */
+    void (*print)(void *user, const char *pass, const char *text, size_t length);
+    void *print_user;
+    bool is_analysed;
+    enum status analysis; /* how it ended */
+    const char *analysis_message;
+    struct run run; /* the analysis that all predictions share */
+    uint32_t ran;   /* mask of the passes that ran */
+    double pass_ms[PASS_COUNT], read_ms;
+    struct lowered *lowered; /* one for each runtime asked for */
+    ol_profile *profile;
+};
+
+double monotonic_ms(void);
+/* Binds open sizes and runs the passes that depend on no target; once. */
+enum status model_analyse(ol_model *) MUST_CHECK;
+/* Fails when an input's size is open: the message names the symbols and the options that bind them. */
+enum status model_check_closed(ol_model *) MUST_CHECK;
+/* The kernels a runtime launches, with their features; cached. */
+enum status model_lower(ol_model *, const struct runtime *, const struct lowered **) MUST_CHECK;
+/* Parses a list of passes; ST_USAGE names the one that is not known. */
+enum status pass_list(ol_model *, const char *list, uint32_t *mask) MUST_CHECK;
+enum status model_profile(ol_model *) MUST_CHECK;
+enum status model_predict(ol_model *, const struct target *, const ol_estimate **) MUST_CHECK;
+/* What a node is called: its name, or the name of its first output. */
+const char *node_title(const struct graph *, const struct node *);
+const char *op_title(const struct node *, struct arena *); /* "Conv", "com.microsoft.Gelu" */
+const char *dim_text(const struct graph *, dim, struct arena *);
+
+#endif
