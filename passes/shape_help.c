@@ -27,19 +27,24 @@ enum dtype infer_dtype(const struct infer *in, uint32_t i) {
     return t ? t->dtype : DT_UNDEFINED;
 }
 
-static bool holds_readable_data(const struct tensor *t) {
-    if (!(t->flags & TF_INITIALIZER) || !t->data.bytes || t->kind != TY_TENSOR || t->rank == RANK_UNKNOWN) return false;
-    if (t->data.encoding == ENC_NONE || t->data.encoding == ENC_STRINGS) return false;
+enum dtype infer_dtype_attr(const struct infer *in, const char *name, enum dtype otherwise) {
+    int64_t dtype = node_int(in->node, name, otherwise);
+    return dtype > 0 && dtype < DT_COUNT ? (enum dtype)dtype : DT_UNDEFINED;
+}
+
+static bool is_readable(const struct tensor *t) {
     int64_t n = 1;
+    if (t->kind != TY_TENSOR || t->rank == RANK_UNKNOWN || t->data.encoding == ENC_STRINGS) return false;
     for (int32_t i = 0; i < t->rank; i++)
         if (!dim_is_number(t->dims[i]) || !num_mul(n, t->dims[i].value, &n)) return false;
-    return n <= VALUE_MAX;
+    bool has_data = (t->flags & TF_INITIALIZER) && t->data.bytes && t->data.encoding != ENC_NONE;
+    return n == 0 || (has_data && n <= VALUE_MAX); /* of no elements everything is known */
 }
 
 const struct value *infer_value(const struct infer *in, uint32_t i) {
     struct tensor *t = infer_in(in, i);
     if (!t) return NULL;
-    if (!t->value && holds_readable_data(t)) t->value = tensor_read(in->graph, t);
+    if (!t->value && is_readable(t)) t->value = tensor_read(in->graph, t);
     return t->value;
 }
 
@@ -169,9 +174,12 @@ enum status infer_axis(const struct infer *in, int64_t axis, int32_t rank, int32
 enum status infer_unify(const struct infer *in, dim a, dim b, const char *what, dim *out) {
     if (dim_is_number(a) && dim_is_number(b) && a.value != b.value)
         return infer_fail(in, "%s: %lld and %lld do not agree", what, (long long)a.value, (long long)b.value);
-    if (dim_is_number(a)) *out = a;
-    else if (dim_is_number(b) || dim_is_unknown(a)) *out = b;
-    else *out = a;
+    if (dim_is_number(a))
+        *out = a;
+    else if (dim_is_number(b) || dim_is_unknown(a))
+        *out = b;
+    else
+        *out = a;
     return ST_OK;
 }
 

@@ -22,6 +22,8 @@ dim infer_dim(const struct infer *, uint32_t i, int64_t axis);
 enum dtype infer_dtype(const struct infer *, uint32_t i); /* DT_UNDEFINED when left out or not known */
 /* What is known of the elements of input i (initializers are read on demand); NULL: nothing. */
 const struct value *infer_value(const struct infer *, uint32_t i);
+/* An attribute that holds a TensorProto.DataType; DT_UNDEFINED for what is none. */
+enum dtype infer_dtype_attr(const struct infer *, const char *name, enum dtype otherwise);
 /* Input i as integers, when it is at most 1-D and every element is a number. False: not known (or more than max). */
 bool infer_ints(const struct infer *, uint32_t i, int64_t *out, size_t max, size_t *n);
 bool infer_int(const struct infer *, uint32_t i, int64_t *out); /* the same for one element */
@@ -66,6 +68,10 @@ bool fold_ready(const struct infer *);
  * the type carries no value. All elements unknown. */
 struct value *fold_new(struct infer *, uint32_t o);
 void fold_set(struct infer *, uint32_t o, const struct value *);
+/* The dims of a tensor whose value is known, as numbers; false when value and shape do not fit together. */
+bool fold_dims(const struct infer *, uint32_t tensor, int64_t dims[RANK_MAX]);
+/* Coordinates of element `k` (row-major) of a tensor of these dims. */
+void fold_position(int64_t k, const int64_t *dims, int32_t rank, int64_t *at);
 struct scalar scalar_unknown(void);
 struct scalar scalar_number(double); /* floating point */
 struct scalar scalar_dim(dim);       /* integer */
@@ -158,7 +164,7 @@ shape_fn shape_affine_grid, shape_arg_reduce, shape_attention, shape_batch_norm,
     shape_string_normalizer, shape_string_split, shape_tfidf, shape_tile, shape_topk, shape_transpose, shape_unique,
     shape_unsqueeze, shape_upsample, shape_where, shape_window;
 
-fold_fn fold_arith, fold_cast, fold_compare, fold_concat, fold_constant, fold_constant_of_shape, fold_cumsum,
+fold_fn fold_arith, fold_cast, fold_clip, fold_compare, fold_concat, fold_constant, fold_constant_of_shape, fold_cumsum,
     fold_expand, fold_gather, fold_gather_elements, fold_gather_nd, fold_identity, fold_matmul, fold_nonzero, fold_pad,
     fold_range, fold_reduce, fold_scatter_nd, fold_sequence_length, fold_shape, fold_size, fold_slice, fold_split,
     fold_tile, fold_transpose, fold_unary, fold_where;

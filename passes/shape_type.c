@@ -61,7 +61,9 @@ static bool value_same(const struct value *a, const struct value *b) {
     return true;
 }
 
-static bool dims_equal(dim a, dim b) { return dim_same(a, b) || (dim_is_unknown(a) && dim_is_unknown(b)); }
+static bool dims_equal(dim a, dim b) {
+    return dim_same(a, b) || (dim_is_unknown(a) && dim_is_unknown(b));
+}
 
 static bool elements_same(const struct elements *a, const struct elements *b) {
     if (a == b) return true;
@@ -128,8 +130,10 @@ struct type type_join(struct infer *in, const struct type *a, const struct type 
     struct type out = type_unknown();
     bool a_unset = a->dtype == DT_UNDEFINED && a->rank == RANK_UNKNOWN && a->kind == TY_TENSOR;
     if (a->kind != b->kind) { /* a value passes as an optional one of itself */
-        if (a->kind == TY_OPTIONAL || b->kind == TY_OPTIONAL) out.kind = TY_OPTIONAL;
-        else out.kind = a_unset ? b->kind : a->kind;
+        if (a->kind == TY_OPTIONAL || b->kind == TY_OPTIONAL)
+            out.kind = TY_OPTIONAL;
+        else
+            out.kind = a_unset ? b->kind : a->kind;
         if (a->dtype == b->dtype) out.dtype = a->dtype;
         return out;
     }
