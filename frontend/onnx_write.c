@@ -3,8 +3,10 @@
 
 #include <inttypes.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
-enum { IR_DEFAULT = 8 };
+enum { IR_DEFAULT = 8, SLICE = 1 << 20 };
 
 enum status write_fail(struct writer *w, enum status status, const char *fmt, ...) {
     va_list args;
@@ -75,10 +77,30 @@ static enum status check_size(struct writer *w, const Onnx__ModelProto *m, size_
 struct to_file {
     ProtobufCBuffer base;
     FILE *stream; /* its error state says whether all went well */
+    const struct graph *graph;
 };
 
+/* Lets go of mapped pages that were copied, so that a model passes through memory and does not stay in it. */
+static void let_go(const struct graph *g, const uint8_t *bytes, size_t length) {
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = ((uintptr_t)bytes + page - 1) / page * page;
+    uintptr_t to = ((uintptr_t)bytes + length) / page * page;
+    for (size_t i = 0; i < g->n_files && from < to; i++) {
+        uintptr_t map = (uintptr_t)g->files[i].map.bytes;
+        if (map && from >= map && to <= map + g->files[i].map.length) madvise((void *)from, to - from, MADV_DONTNEED);
+    }
+}
+
+static void copy_out(FILE *stream, const struct graph *g, const uint8_t *bytes, size_t length) {
+    for (size_t step; length; bytes += step, length -= step) {
+        step = length < SLICE ? length : SLICE;
+        fwrite(bytes, 1, step, stream);
+        if (step == SLICE) let_go(g, bytes, step);
+    }
+}
+
 static void append(ProtobufCBuffer *buffer, size_t length, const uint8_t *bytes) {
-    fwrite(bytes, 1, length, ((struct to_file *)buffer)->stream);
+    const struct to_file *out = (struct to_file *)buffer;
+    copy_out(out->stream, out->graph, bytes, length);
 }
 
 static void fill(FILE *stream, uint64_t bytes) {
@@ -93,7 +115,7 @@ static enum status write_pieces(const struct writer *w, const char *path, struct
     for (size_t i = 0; i < w->n_pieces; i++) {
         const struct piece *p = &w->pieces[i];
         fill(out.stream, p->offset - at);
-        fwrite(p->bytes, 1, (size_t)p->length, out.stream);
+        copy_out(out.stream, w->graph, p->bytes, (size_t)p->length);
         at = p->offset + p->length;
     }
     return file_out_commit(&out, diag);
@@ -111,7 +133,7 @@ enum status onnx_write(const struct graph *g, const char *path, bool external, s
     TRY(write_pieces(&w, data_path, diag));
     struct file_out out;
     TRY(file_out_open(&out, path, diag));
-    struct to_file file = {.base.append = append, .stream = out.stream};
+    struct to_file file = {.base.append = append, .stream = out.stream, .graph = g};
     onnx__model_proto__pack_to_buffer(&m, &file.base);
     return file_out_commit(&out, diag);
 }
