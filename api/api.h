@@ -46,6 +46,7 @@ struct ol_target {
 /* The file of a target: `name` itself when it ends in ".json", else NAME.json in the first folder that has it. */
 enum status target_find(const ol_context *, const char *name, const char **path, struct arena *,
                         struct diag *) MUST_CHECK;
+const char *cpu_table_path(void); /* of the CPUs behind llvm: targets */
 
 /* ---- Models (model.c, analyse.c, profile.c, estimate.c) ---- */
 

@@ -1,8 +1,6 @@
 /* Targets, for callers of the library. */
 #include "api.h"
 
-#include <string.h>
-
 static ol_target_info describe(const struct target *t) {
     return (ol_target_info){.name = t->name,
                             .kind = target_kind_name(t->kind),
@@ -19,10 +17,12 @@ static ol_target_info describe(const struct target *t) {
 static enum status open_target(ol_target *t, const char *name) {
     struct diag *diag = &t->base.diag;
     const char *path;
-    if (strncmp(name, "llvm:", 5) == 0)
-        return diag_fail(diag, ST_MISSING, "target \"%s\": this build has no llvm: targets", name);
-    TRY(target_find(t->base.context, name, &path, &t->base.arena, diag));
-    TRY(target_load(&t->target, path, &t->base.arena, diag));
+    if (llvm_target_is(name)) {
+        TRY(llvm_target(&t->target, name, cpu_table_path(), &t->base.arena, diag));
+    } else {
+        TRY(target_find(t->base.context, name, &path, &t->base.arena, diag));
+        TRY(target_load(&t->target, path, &t->base.arena, diag));
+    }
     t->info = describe(t->target);
     return ST_OK;
 }

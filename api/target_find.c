@@ -124,6 +124,11 @@ enum status target_find(const ol_context *context, const char *name, const char 
     return not_found(context, name, arena, diag);
 }
 
+const char *cpu_table_path(void) {
+    static const char source[] = DATA_DIR "/cpus.json", installed[] = INSTALL_DATA_DIR "/cpus.json";
+    return access(source, R_OK) == 0 ? source : installed;
+}
+
 /* ---- The list, for the caller ---- */
 
 struct list {
