@@ -203,7 +203,7 @@ static enum status run_any_round(struct infer *in, struct loop *l) {
 }
 
 enum status shape_loop(struct infer *in) {
-    struct loop l;
+    struct loop l = {0};
     TRY(loop_open(in, &l));
     carry_initial(in, &l);
     struct type *initial = arena_copy(in->run->scratch, l.carried, (l.n_carried + 1) * sizeof *initial);
