@@ -84,13 +84,19 @@ static void live_body(struct lives *l, uint32_t body) {
         if (b->outputs[o] != NONE) use(l, b->outputs[o], l->clock->body_end[body]);
 }
 
+static bool is_gone(const struct graph *g, uint32_t body) {
+    for (; g->bodies[body].owner != NONE; body = g->bodies[body].parent)
+        if (g->nodes[g->bodies[body].owner].dead) return true;
+    return false;
+}
+
 /* Tensors that are made or given while the model runs, not looked at through another one. */
 static bool takes_memory(const struct lives *l, uint32_t id) {
-    const struct tensor *t = &l->graph->tensors[id];
-    if (l->root[id] != id || t->flags & (TF_CONSTANT | TF_INITIALIZER)) return false;
+    const struct graph *g = l->graph;
+    const struct tensor *t = &g->tensors[id];
+    if (l->root[id] != id || t->flags & (TF_CONSTANT | TF_INITIALIZER) || is_gone(g, t->body)) return false;
     if (t->producer == NONE) return t->flags & (TF_INPUT | TF_PRIVATE);
-    const struct node *maker = &l->graph->nodes[t->producer];
-    return !maker->dead && maker->op != OP_Constant;
+    return !g->nodes[t->producer].dead && g->nodes[t->producer].op != OP_Constant;
 }
 
 static int64_t peak(const struct lives *l, uint32_t steps, struct arena *scratch) {
