@@ -117,10 +117,18 @@ static void number_elements(struct coupling *c) {
     for (uint32_t e = 0; e < c->n; e++) c->parent[e] = e;
 }
 
+/* Slices are taken of whole bytes that lie one element after the other. */
+static bool can_be_sliced(const struct tensor *t) {
+    if (!(t->flags & TF_INITIALIZER) || t->data.encoding == ENC_NONE) return true;
+    return t->kind == TY_TENSOR && dtype_bits(t->dtype) >= 8 && t->data.encoding != ENC_STRINGS &&
+           t->data.encoding != ENC_VARINTS;
+}
+
 /* The interface stays as it is, and what a subgraph sees is left alone. */
 static void freeze_interface(struct coupling *c) {
     for (uint32_t t = 0; t < c->g->n_tensors; t++)
-        if (c->g->tensors[t].body != 0 || c->g->tensors[t].flags & (TF_INPUT | TF_OUTPUT | TF_CAPTURED | TF_PRIVATE))
+        if (c->g->tensors[t].body != 0 || !can_be_sliced(&c->g->tensors[t]) ||
+            c->g->tensors[t].flags & (TF_INPUT | TF_OUTPUT | TF_CAPTURED | TF_PRIVATE))
             freeze_all(c, t);
 }
 

@@ -1,0 +1,189 @@
+/* Applying a setting: weights are sliced, bypassed blocks fall away, every tensor takes its new shape. */
+#include "rewrite.h"
+
+#include <string.h>
+
+struct cut cut_start(const struct knobs *k, const struct config *config, struct arena *arena) {
+    bool *removed = arena_array(arena, (size_t)k->coupling.n + 1, sizeof *removed);
+    for (uint32_t g = 0; g < k->n_groups; g++)
+        for (int64_t i = 0; i < config->removed[g] * k->groups[g].step; i++)
+            removed[k->groups[g].units[k->groups[g].order[i]]] = true;
+    return (struct cut){k, removed, arena};
+}
+
+bool cut_removes(const struct cut *cut, uint32_t tensor, int32_t axis, int64_t index) {
+    uint32_t class_ = couple_element(&cut->knobs->coupling, tensor, axis, index);
+    return class_ != NONE && cut->removed[class_];
+}
+
+int64_t cut_before(const struct cut *cut, uint32_t tensor, int32_t axis, int64_t index) {
+    int64_t kept = 0;
+    for (int64_t i = 0; i < index; i++) kept += !cut_removes(cut, tensor, axis, i);
+    return kept;
+}
+
+int64_t cut_size(const struct cut *cut, uint32_t tensor, int32_t axis) {
+    int64_t size = couple_size(&cut->knobs->coupling, tensor, axis);
+    return size < 2 ? size : cut_before(cut, tensor, axis, size);
+}
+
+/* Copies the kept elements, axis by axis from the outside. */
+struct slicer {
+    const bool *kept[RANK_MAX];
+    int64_t sizes[RANK_MAX];
+    int32_t rank;
+    size_t width; /* bytes of an element */
+    const uint8_t *from;
+    uint8_t *to;
+};
+
+static void slice_axis(struct slicer *s, int32_t axis) {
+    if (axis == s->rank) {
+        memcpy(s->to, s->from, s->width);
+        s->to += s->width;
+        s->from += s->width;
+        return;
+    }
+    size_t stride = s->width;
+    bool whole = true;
+    for (int32_t i = axis + 1; i < s->rank; i++) {
+        stride *= (size_t)s->sizes[i];
+        whole = whole && !s->kept[i];
+    }
+    for (int64_t i = 0; i < s->sizes[axis]; i++) {
+        if (s->kept[axis] && !s->kept[axis][i])
+            s->from += stride;
+        else if (whole) {
+            memcpy(s->to, s->from, stride);
+            s->to += stride;
+            s->from += stride;
+        } else
+            slice_axis(s, axis + 1);
+    }
+}
+
+static const bool *kept_of(const struct cut *cut, uint32_t tensor, int32_t axis, int64_t size) {
+    bool *kept = arena_array(cut->arena, (size_t)size + 1, sizeof *kept), all = true;
+    for (int64_t i = 0; i < size; i++) {
+        kept[i] = !cut_removes(cut, tensor, axis, i);
+        all = all && kept[i];
+    }
+    return all ? NULL : kept;
+}
+
+static void slice_data(const struct cut *cut, uint32_t id, struct tensor *t) {
+    const struct tensor *before = &cut->knobs->g->tensors[id];
+    struct slicer s = {.rank = t->rank, .width = dtype_bits(t->dtype) / 8, .from = before->data.bytes};
+    if (!before->data.bytes || (uint64_t)tensor_bytes(before) > before->data.length) return;
+    for (int32_t axis = 0; axis < t->rank; axis++) {
+        s.sizes[axis] = before->dims[axis].value;
+        s.kept[axis] = kept_of(cut, id, axis, s.sizes[axis]);
+    }
+    uint8_t *bytes = s.to = arena_alloc(cut->arena, (size_t)tensor_bytes(t) + 1);
+    slice_axis(&s, 0);
+    t->data = (struct data){ENC_RAW, NONE, 0, (uint64_t)tensor_bytes(t), bytes};
+}
+
+/* The new shape; true when it differs from the old one. */
+static bool shrink(const struct cut *cut, struct graph *g, uint32_t id) {
+    const struct tensor *before = &cut->knobs->g->tensors[id];
+    dim dims[RANK_MAX];
+    bool changed = false;
+    for (int32_t axis = 0; axis < before->rank; axis++) {
+        int64_t size = cut_size(cut, id, axis);
+        dims[axis] = size < 0 ? before->dims[axis] : DIM(size);
+        changed = changed || !dim_same(dims[axis], before->dims[axis]);
+    }
+    if (changed) tensor_set_shape(g, id, before->dtype, dims, before->rank);
+    return changed;
+}
+
+static void shrink_all(const struct cut *cut, struct graph *g, bool with_weights) {
+    for (uint32_t id = 0; id < cut->knobs->g->n_tensors; id++) {
+        struct tensor *t = &g->tensors[id];
+        if (!shrink(cut, g, id)) continue;
+        t->value = NULL;
+        if (!(t->flags & TF_INITIALIZER)) continue;
+        t->stored_bytes = (uint64_t)tensor_bytes(t);
+        if (with_weights || !dtype_is_float(t->dtype))
+            slice_data(cut, id, t);
+        else
+            t->data = (struct data){.encoding = ENC_NONE, .file = NONE};
+    }
+}
+
+static uint32_t resolve(const uint32_t *alias, uint32_t tensor) {
+    while (tensor != NONE && alias[tensor] != tensor) tensor = alias[tensor];
+    return tensor;
+}
+
+static void bypass(const struct knobs *k, const struct config *config, struct graph *g, struct arena *arena) {
+    uint32_t *alias = arena_array(arena, g->n_tensors + 1, sizeof *alias);
+    bool any = false;
+    for (uint32_t t = 0; t < g->n_tensors; t++) alias[t] = t;
+    for (uint32_t i = 0; i < k->n_drops; i++) {
+        if (!config->dropped[i]) continue;
+        alias[k->drops[i].output] = k->drops[i].keep;
+        g->nodes[k->drops[i].node].dead = any = true;
+    }
+    for (size_t n = 0; n < g->n_nodes && any; n++) {
+        uint32_t *inputs = arena_copy(arena, g->nodes[n].inputs, g->nodes[n].n_inputs * sizeof *inputs);
+        for (uint32_t i = 0; i < g->nodes[n].n_inputs; i++) inputs[i] = resolve(alias, inputs[i]);
+        g->nodes[n].inputs = inputs;
+    }
+}
+
+/* What reaches no output any more, from the end backwards. */
+static void bury(struct graph *g, struct arena *arena) {
+    bool *needed = arena_array(arena, g->n_tensors + 1, sizeof *needed);
+    const struct body *body = &g->bodies[0];
+    for (uint32_t i = 0; i < body->n_outputs; i++) needed[body->outputs[i]] = true;
+    for (size_t n = 0; n < g->n_nodes; n++) /* subgraphs may read anything */
+        for (uint32_t i = 0; g->nodes[n].body != 0 && i < g->nodes[n].n_inputs; i++)
+            if (g->nodes[n].inputs[i] != NONE) needed[g->nodes[n].inputs[i]] = true;
+    for (size_t b = body->n_nodes; b-- > 0;) {
+        struct node *node = &g->nodes[body->nodes[b]];
+        bool used = false;
+        for (uint32_t i = 0; i < node->n_outputs; i++)
+            used = used || (node->outputs[i] != NONE && needed[node->outputs[i]]);
+        if (!used) node->dead = true;
+        for (uint32_t i = 0; !node->dead && i < node->n_inputs; i++)
+            if (node->inputs[i] != NONE) needed[node->inputs[i]] = true;
+    }
+}
+
+enum status rewrite_apply(const struct knobs *k, const struct config *config, bool with_weights, struct arena *arena,
+                          struct graph **out, struct diag *diag) {
+    struct graph *g = *out = graph_clone(k->g, arena);
+    struct cut cut = cut_start(k, config, arena);
+    bypass(k, config, g, arena);
+    bury(g, arena);
+    shrink_all(&cut, g, with_weights);
+    return structure_adjust(g, &cut, diag);
+}
+
+static bool survives(const struct graph *g, uint32_t id) {
+    uint32_t producer = g->tensors[id].producer;
+    return producer != NONE && !g->nodes[producer].dead;
+}
+
+enum status rewrite_verify(const struct knobs *k, const struct config *config, const struct graph *g,
+                           struct diag *diag) {
+    struct arena scratch;
+    arena_init(&scratch, k->coupling.arena->allocator, k->coupling.arena->on_oom);
+    struct cut cut = cut_start(k, config, &scratch);
+    enum status status = ST_OK;
+    for (uint32_t id = 0; id < k->g->n_tensors && status == ST_OK; id++) {
+        const struct tensor *t = &g->tensors[id], *before = &k->g->tensors[id];
+        if (!survives(g, id) || before->rank < 0) continue;
+        for (int32_t axis = 0; axis < before->rank && status == ST_OK; axis++) {
+            int64_t size = cut_size(&cut, id, axis);
+            if (size >= 0 && (axis >= t->rank || !dim_is(t->dims[axis], size)))
+                status = diag_fail(diag, ST_MODEL, "%s: %s: axis %d of \"%s\" should have %lld elements after the cut",
+                                   g->path, node_label((struct graph *)(uintptr_t)g, t->producer), axis, t->name,
+                                   (long long)size);
+        }
+    }
+    arena_free(&scratch);
+    return status;
+}

@@ -1,0 +1,83 @@
+/* rewrite: what can be turned in a model and still leaves a valid one, and turning it.
+ *
+ * A group is a set of interchangeable units (channels, heads, hidden widths) that many tensors share; any number of its
+ * units can go as long as some stay. A drop is a residual block that can be bypassed. Knobs are found in the graph by
+ * index coupling (couple.h); graph inputs and outputs keep their shapes by construction. */
+#ifndef REWRITE_H
+#define REWRITE_H
+
+#include "couple.h"
+
+enum importance { IMPORTANCE_L2, IMPORTANCE_L1, IMPORTANCE_RANDOM };
+
+struct group_axis { /* an axis that shrinks by per_unit when a unit of the group goes */
+    uint32_t tensor;
+    int32_t axis;
+    int64_t per_unit;
+};
+
+struct group {
+    const char *name; /* of the first weight that has it as output: stable from run to run */
+    uint32_t n_units;
+    const uint32_t *units; /* classes of the coupling */
+    uint32_t n_axes;
+    const struct group_axis *axes;
+    const float *importance; /* by unit; mean 1 */
+    const uint32_t *order;   /* units, least important first */
+    int64_t step;            /* units go in multiples of this so that axes stay aligned */
+    uint32_t n_steps;        /* how many such multiples may go */
+    bool statistics;         /* a mean or variance runs over it: removing units changes what it is taken of */
+};
+
+struct drop { /* the output of a residual Add can be its own input */
+    uint32_t node;
+    uint32_t keep, output; /* tensors: readers of output read keep */
+    const char *name;
+};
+
+struct knobs {
+    struct graph *g; /* prepared: private copies of initializers, constants in place of what computes them */
+    struct coupling coupling;
+    uint32_t n_groups, n_drops;
+    struct group *groups;
+    struct drop *drops;
+    const uint32_t *copy_of; /* by tensor: the initializer it is a private copy of; itself otherwise */
+    int64_t align;
+};
+
+/* Finds the knobs of a graph whose shapes are known. The graph is changed only in ways that keep what it computes.
+ * `align`: multiple that channel counts keep (1: none). Random importance draws from the seed. */
+void knobs_find(struct knobs *, struct graph *, int64_t align, enum importance, uint64_t seed, struct arena *);
+
+struct config {        /* a setting of every knob */
+    uint16_t *removed; /* by group: steps removed */
+    bool *dropped;     /* by drop */
+};
+
+struct config config_new(const struct knobs *, struct arena *);
+
+/* The model with the setting applied, in a clone. Shapes are those the coupling predicts; the caller infers them again
+ * and compares (rewrite_verify). `with_weights` false: initializers get shapes but no data, for pricing. */
+enum status rewrite_apply(const struct knobs *, const struct config *, bool with_weights, struct arena *,
+                          struct graph **, struct diag *) MUST_CHECK;
+/* After inference on the result: every live tensor has the predicted shape, or ST_MODEL. */
+enum status rewrite_verify(const struct knobs *, const struct config *, const struct graph *, struct diag *) MUST_CHECK;
+/* drops.c */
+void drops_find(struct knobs *, struct arena *);
+/* prepare.c */
+void prepare(struct graph *, struct arena *, const uint32_t **copy_of);
+/* cut.c: which elements a setting removes. */
+struct cut {
+    const struct knobs *knobs;
+    const bool *removed; /* by class */
+    struct arena *arena;
+};
+struct cut cut_start(const struct knobs *, const struct config *, struct arena *);
+bool cut_removes(const struct cut *, uint32_t tensor, int32_t axis, int64_t index);
+int64_t cut_size(const struct cut *, uint32_t tensor, int32_t axis); /* what stays of an axis; -1 when not a number */
+int64_t cut_before(const struct cut *, uint32_t tensor, int32_t axis, int64_t index); /* how many stay below index */
+/* structure.c: operands and attributes that state shapes (Reshape targets, Split sizes, group counts, ...) are made to
+ * agree. The tensors of `g` have the shapes after the cut, those of the knobs' graph the ones before. */
+enum status structure_adjust(struct graph *g, const struct cut *, struct diag *) MUST_CHECK;
+
+#endif
