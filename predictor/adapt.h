@@ -100,7 +100,7 @@ struct posterior {
     double *weight[VIEW_COUNT];     /* p, ms a unit */
     double *covariance[VIEW_COUNT]; /* p * p; NULL unless asked for */
     double noise;                   /* relative */
-    double scale_only;              /* posterior share of plain rescaling (select.c) */
+    double scale_only;              /* posterior share of a proxy merely rescaled */
 };
 
 /* The posterior over views, proxies, prior widths and noise levels given the samples. */
@@ -134,8 +134,7 @@ void design_choose(const struct bank *, const struct samples *candidates, size_t
 
 /* ---- interval.c ---- */
 
-/* Half width of the 90 % interval in units of the predictive deviation, from exact leave-one-out errors of the samples
- * shrunk towards what held-out devices showed. */
-double interval_quantile(const struct bank *, const struct samples *, const struct posterior *, struct arena *scratch);
+/* Half width of the 90 % interval in predictive deviations, given the samples a posterior was learned from. */
+double interval_quantile(const struct samples *, const struct posterior *, struct arena *scratch);
 
 #endif

@@ -1,13 +1,14 @@
 /* Few-shot adaptation: an empirical-Bayes mixture over graph views, proxies, prior widths and noise levels, all in
  * closed form.
  *
- * A component is a prior w ~ s (m + N(0, g S)) with m the latency shares of a proxy (or their mean) and S the spread of
- * devices; s is the scale that fits m to the samples, freed by a term along m. Noise is relative. With D = diag(y / s),
- * L = [chol(S), 0.3 m] and the thin singular value decomposition D^-1 X L = U d V', the evidence of every prior width g
- * and noise sigma follows from the projections U'e of the residual e = 1 - D^-1 X m:
- *   log p = -1/2 sum (u'e)^2 / (g d^2 + sigma^2) - 1/2 sum log(g d^2 + sigma^2) - sum log y  (rest of e: variance
- * sigma^2) w     = s (m + L V diag(g d / (g d^2 + sigma^2)) U'e) so one decomposition serves the whole grid. The
- * smallest g is plain rescaling of a proxy: where that explains the samples as well, it wins by itself. */
+ * A component is a prior w ~ s (m + N(0, g S)): m the latency shares of a proxy or their mean, S the spread of devices,
+ * s an unknown speed with a flat prior. Noise is relative, so rows are divided by their latency: 1 = s (Xm + XL z) + e
+ * with S = L L', z ~ N(0, g I), e ~ N(0, sigma^2 I). The flat s is projected out of both sides, along a = Xm; with the
+ * thin singular value decomposition P X L = U d V' (P the projection, s taken at its first guess) the evidence of every
+ * g and sigma follows from the projections u'P1: log p = -1/2 sum [(u'P1)^2 / (g d^2 + sigma^2) + log(g d^2 + sigma^2)]
+ * - sum log y  (rest of P1: variance sigma^2) z     = V diag(g d / (g d^2 + sigma^2)) U'P1,  then s from what z leaves
+ * along a so one decomposition serves the whole grid. The smallest g is plain rescaling of a proxy: where that explains
+ * the samples as well, it wins by itself. */
 #include "adapt.h"
 
 #include <assert.h>
@@ -21,7 +22,6 @@ static const double vague[] = {0.3, 1}; /* prior variances of components that kn
 
 #define N_GRID      (COUNT_OF(widths) * COUNT_OF(noises))
 #define NEAR        0.1  /* spread around one proxy, as a share of the spread of devices */
-#define SCALE_SD    0.3  /* relative uncertainty of the fitted scale at g = 1 */
 #define COUPLING    0.5  /* of a proxy's component: its own graph view rather than the bank's average */
 #define SMALL_SHARE 1e-6 /* posterior mass below which a component is left out */
 
@@ -162,9 +162,11 @@ struct component {
 
 struct solution { /* of the grid of one component on one view */
     double log_evidence[N_GRID];
-    double scale; /* s */
+    double scale;  /* first guess of s: what fits the mean to the samples */
+    double along;  /* a'1 / a'a */
+    double square; /* a'a */
     size_t rank;
-    double *d, *v, *projected; /* rank; rank * (p + 1) rows of V'; rank: U'e */
+    double *d, *projected, *lean, *v; /* rank; rank: U'P1; p: (XL)'a / a'a; rank * p rows of V' */
 };
 
 struct workspace {
@@ -173,7 +175,7 @@ struct workspace {
     double *base[VIEW_COUNT];   /* n * p: rows x / (scale of the feature) are divided by y, times the bank's factor */
     double *shares[VIEW_COUNT]; /* n * p: features over their scale, divided by y */
     double sum_log_y;
-    double *matrix, *u, *residual, *unused;
+    double *matrix, *u, *mean, *residual, *unused; /* mean: a */
 };
 
 static void prepare(struct workspace *ws, struct arena *scratch) {
@@ -191,39 +193,54 @@ static void prepare(struct workspace *ws, struct arena *scratch) {
             for (size_t k = 0; k < p; k++)
                 for (size_t j = 0; j <= k; j++) base[i * p + j] += a[i * p + k] * b->factor[k * p + j];
     }
-    ws->matrix = arena_array(scratch, n * (p + 1), sizeof *ws->matrix);
-    ws->u = arena_array(scratch, n * (p + 1), sizeof *ws->u);
+    ws->matrix = arena_array(scratch, n * p, sizeof *ws->matrix);
+    ws->u = arena_array(scratch, n * p, sizeof *ws->u);
+    ws->mean = arena_array(scratch, n, sizeof *ws->mean);
     ws->residual = arena_array(scratch, n, sizeof *ws->residual);
     ws->unused = arena_array(scratch, p + 1, sizeof *ws->unused);
 }
 
-/* D^-1 X [L, 0.3 m] and e; returns s, the scale that fits the component's mean to the samples. */
-static double fill_matrix(struct workspace *ws, size_t view, const struct component *c) {
+/* a and s: the component's mean prediction over the latencies, scaled to fit them. */
+static void fill_mean(struct workspace *ws, size_t view, const struct component *c, struct solution *out) {
     size_t n = ws->samples->n, p = ws->bank->p;
-    double log_scale = 0;
+    double log_scale = 0, sum = 0;
     for (size_t i = 0; i < n; i++) {
-        double m = 0, y = ws->samples->y[i];
+        double m = 0;
         for (size_t j = 0; j < p; j++) m += ws->shares[view][i * p + j] * c->mean[j];
-        m = fmax(m, 1e-3 / y);
-        ws->residual[i] = m;
-        log_scale -= log(m) / (double)n;
+        ws->mean[i] = fmax(m, 1e-3 / ws->samples->y[i]);
+        log_scale -= log(ws->mean[i]) / (double)n;
     }
-    double s = exp(log_scale);
-    const double *rows = c->factor ? ws->base[view] : ws->shares[view];
+    out->scale = exp(log_scale);
+    out->square = 0;
     for (size_t i = 0; i < n; i++) {
-        for (size_t j = 0; j < p; j++) ws->matrix[i * (p + 1) + j] = s * c->factor_scale * rows[i * p + j];
-        ws->matrix[i * (p + 1) + p] = SCALE_SD * s * ws->residual[i];
-        ws->residual[i] = 1 - s * ws->residual[i];
+        ws->mean[i] *= out->scale;
+        sum += ws->mean[i];
+        out->square += ws->mean[i] * ws->mean[i];
     }
-    return s;
+    out->along = sum / out->square;
+}
+
+/* P X L and P 1. */
+static void fill_matrix(struct workspace *ws, size_t view, const struct component *c, struct solution *out) {
+    size_t n = ws->samples->n, p = ws->bank->p;
+    const double *rows = c->factor ? ws->base[view] : ws->shares[view];
+    double factor = out->scale * c->factor_scale;
+    memset(out->lean, 0, p * sizeof *out->lean);
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < p; j++) out->lean[j] += factor * rows[i * p + j] * ws->mean[i] / out->square;
+    for (size_t i = 0; i < n; i++) {
+        for (size_t j = 0; j < p; j++) ws->matrix[i * p + j] = factor * rows[i * p + j] - ws->mean[i] * out->lean[j];
+        ws->residual[i] = 1 - ws->mean[i] * out->along;
+    }
 }
 
 static void solve(struct workspace *ws, size_t view, const struct component *c, struct solution *out) {
-    size_t n = ws->samples->n, q = ws->bank->p + 1, r = n < q ? n : q;
-    out->scale = fill_matrix(ws, view, c);
+    size_t n = ws->samples->n, p = ws->bank->p, r = n < p ? n : p;
+    fill_mean(ws, view, c, out);
+    fill_matrix(ws, view, c, out);
     out->rank = r;
-    lapack_int info = LAPACKE_dgesvd(LAPACK_ROW_MAJOR, 'S', 'S', (lapack_int)n, (lapack_int)q, ws->matrix,
-                                     (lapack_int)q, out->d, ws->u, (lapack_int)r, out->v, (lapack_int)q, ws->unused);
+    lapack_int info = LAPACKE_dgesvd(LAPACK_ROW_MAJOR, 'S', 'S', (lapack_int)n, (lapack_int)p, ws->matrix,
+                                     (lapack_int)p, out->d, ws->u, (lapack_int)r, out->v, (lapack_int)p, ws->unused);
     assert(info == 0);
     (void)info;
     double rest = 0;
@@ -237,7 +254,8 @@ static void solve(struct workspace *ws, size_t view, const struct component *c, 
     rest = fmax(rest, 0);
     for (size_t i = 0; i < N_GRID; i++) {
         double g = widths[i / COUNT_OF(noises)], sigma = noises[i % COUNT_OF(noises)], variance = sigma * sigma;
-        double log_p = c->log_prior - ws->sum_log_y - 0.5 * rest / variance - (double)(n - r) * log(sigma);
+        double log_p = c->log_prior - ws->sum_log_y - 0.5 * rest / variance;
+        log_p -= ((double)n - (double)r - 1) * log(sigma); /* one direction went with the projection */
         for (size_t k = 0; k < r; k++) {
             double t = g * out->d[k] * out->d[k] + variance;
             log_p -= 0.5 * (out->projected[k] * out->projected[k] / t + log(t));
@@ -266,22 +284,24 @@ static struct component *components(const struct bank *b, size_t *n, struct aren
     return c;
 }
 
-/* out += a * L z with L the component's factor and the mean as last column; z has p + 1 entries. */
-static void apply_factor(const struct component *c, size_t p, const double *z, double a, double *out) {
+/* out += factor * (L z - m (lean'z)): what z does to the weights, the change of s included. */
+static void apply_factor(const struct component *c, const struct solution *s, size_t p, const double *z, double factor,
+                         double *out) {
+    double lean = 0;
+    for (size_t j = 0; j < p; j++) lean += s->lean[j] * z[j];
     for (size_t j = 0; j < p; j++) {
-        double sum = c->mean[j] * SCALE_SD * z[p];
+        double sum = -c->mean[j] * lean;
         if (c->factor)
             for (size_t k = 0; k <= j; k++) sum += c->factor_scale * c->factor[j * p + k] * z[k];
         else
             sum += c->factor_scale * z[j];
-        out[j] += a * sum;
+        out[j] += factor * sum;
     }
 }
 
-/* Adds the component's mean weights (and noise), weighted by the grid's posterior masses. */
+/* Adds the component's mean weights, times the grid's posterior masses. */
 static void mix_mean(const struct component *c, const struct solution *s, const double *mass, size_t p, double *w) {
-    double total = 0;
-    double z[FT_COUNT + 1] = {0};
+    double total = 0, z[FT_COUNT] = {0};
     for (size_t i = 0; i < N_GRID; i++) total += mass[i];
     for (size_t k = 0; k < s->rank; k++) {
         double factor = 0;
@@ -289,37 +309,42 @@ static void mix_mean(const struct component *c, const struct solution *s, const 
             double g = widths[i / COUNT_OF(noises)], sigma = noises[i % COUNT_OF(noises)];
             factor += mass[i] * g * s->d[k] / (g * s->d[k] * s->d[k] + sigma * sigma);
         }
-        for (size_t j = 0; j <= p; j++) z[j] += s->v[k * (p + 1) + j] * factor * s->projected[k];
+        for (size_t j = 0; j < p; j++) z[j] += s->v[k * p + j] * factor * s->projected[k];
     }
-    for (size_t j = 0; j < p; j++) w[j] += s->scale * total * c->mean[j];
-    apply_factor(c, p, z, s->scale, w);
+    for (size_t j = 0; j < p; j++) w[j] += s->scale * total * s->along * c->mean[j];
+    apply_factor(c, s, p, z, s->scale, w);
 }
 
-/* Adds mass * (covariance inside the component); s L (g I - V diag(g^2 d^2 / (g d^2 + sigma^2)) V') L' s. */
+/* Adds mass * covariance inside the component: that of z, g I - V diag(g^2 d^2 / (g d^2 + sigma^2)) V', through what z
+ * does to the weights; and that of s given z, sigma^2 / a'a. */
 static void mix_covariance(const struct component *c, const struct solution *s, const double *mass, size_t p,
                            double *covariance, struct arena *scratch) {
-    size_t q = p + 1;
-    double open = 0, *inner = arena_array(scratch, q * q, sizeof *inner),
-           *half = arena_array(scratch, q * p, sizeof *half);
-    for (size_t i = 0; i < N_GRID; i++) open += mass[i] * widths[i / COUNT_OF(noises)];
-    for (size_t j = 0; j < q; j++) inner[j * q + j] = open;
+    double open = 0, speed = 0;
+    double *inner = arena_array(scratch, p * p, sizeof *inner), *half = arena_array(scratch, p * p, sizeof *half);
+    for (size_t i = 0; i < N_GRID; i++) {
+        double sigma = noises[i % COUNT_OF(noises)];
+        open += mass[i] * widths[i / COUNT_OF(noises)];
+        speed += mass[i] * sigma * sigma / s->square;
+    }
+    for (size_t j = 0; j < p; j++) inner[j * p + j] = open;
     for (size_t k = 0; k < s->rank; k++) {
         double closed = 0, square = s->d[k] * s->d[k];
         for (size_t i = 0; i < N_GRID; i++) {
             double g = widths[i / COUNT_OF(noises)], sigma = noises[i % COUNT_OF(noises)];
             closed += mass[i] * g * g * square / (g * square + sigma * sigma);
         }
-        const double *v = s->v + k * q;
-        for (size_t a = 0; a < q; a++)
-            for (size_t b = 0; b < q; b++) inner[a * q + b] -= closed * v[a] * v[b];
+        const double *v = s->v + k * p;
+        for (size_t a = 0; a < p; a++)
+            for (size_t b = 0; b < p; b++) inner[a * p + b] -= closed * v[a] * v[b];
     }
-    for (size_t a = 0; a < q; a++) apply_factor(c, p, inner + a * q, s->scale, half + a * p);
-    double column[FT_COUNT + 1], out[FT_COUNT];
+    for (size_t a = 0; a < p; a++) apply_factor(c, s, p, inner + a * p, s->scale, half + a * p);
+    double column[FT_COUNT];
     for (size_t j = 0; j < p; j++) {
-        for (size_t a = 0; a < q; a++) column[a] = half[a * p + j];
-        memset(out, 0, sizeof out);
-        apply_factor(c, p, column, s->scale, out);
-        for (size_t k = 0; k < p; k++) covariance[j * p + k] += out[k];
+        double out[FT_COUNT] = {0};
+        for (size_t a = 0; a < p; a++) column[a] = half[a * p + j];
+        apply_factor(c, s, p, column, s->scale, out);
+        for (size_t k = 0; k < p; k++)
+            covariance[j * p + k] += out[k] + speed * s->scale * s->scale * c->mean[j] * c->mean[k];
     }
 }
 
@@ -367,7 +392,7 @@ static void mix_view(struct mixture *m, size_t view, bool covariance, struct pos
 }
 
 static void solve_all(struct mixture *m, struct arena *scratch) {
-    size_t p = m->ws.bank->p, n = m->ws.samples->n, q = p + 1, r = n < q ? n : q;
+    size_t p = m->ws.bank->p, n = m->ws.samples->n, r = n < p ? n : p;
     size_t count = m->ws.samples->n_views * m->n_components;
     m->solutions = arena_array(scratch, count, sizeof *m->solutions);
     m->share = arena_array(scratch, m->n_components, sizeof *m->share);
@@ -375,9 +400,10 @@ static void solve_all(struct mixture *m, struct arena *scratch) {
     for (size_t i = 0; i < count; i++) {
         struct solution *s = &m->solutions[i];
         struct component c = m->components[i % m->n_components];
-        s->d = arena_array(scratch, r * (q + 2), sizeof *s->d);
+        s->d = arena_array(scratch, 2 * r + p + r * p, sizeof *s->d);
         s->projected = s->d + r;
-        s->v = s->projected + r;
+        s->lean = s->projected + r;
+        s->v = s->lean + p;
         c.log_prior += log(fmax(c.view_share[i / m->n_components], 1e-12));
         solve(&m->ws, i / m->n_components, &c, s);
         for (size_t k = 0; k < N_GRID; k++) m->top = fmax(m->top, s->log_evidence[k]);

@@ -1,0 +1,291 @@
+/* Few-shot experiments on measured tables: who is sampled, who is tested, and how well it went. */
+#include "protocol.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TRIM      0.1  /* PROTOCOL_HELP leaves out at either end */
+#define RIDGE     1e-6 /* of a proxy's own fit on its one-hot encoding, which is collinear */
+#define SEED_STEP UINT64_C(0x9e3779b97f4a7c15)
+
+const char *protocol_name(enum protocol p) {
+    static const char *const names[] = {"random", "help", "oneproxy"};
+    return names[p];
+}
+
+const char *method_name(enum method m) {
+    static const char *const names[] = {"bank", "adaproxy"};
+    return names[m];
+}
+
+static bool is_measured(const struct column *c, size_t row) {
+    return isfinite(c->ms[row]) && c->ms[row] > 0;
+}
+
+struct rows {
+    size_t n;
+    uint32_t *at;
+};
+
+static struct rows measured_rows(const struct column *c, size_t from, size_t to, struct arena *arena) {
+    struct rows r = {0, arena_array(arena, to - from + 1, sizeof *r.at)};
+    for (size_t i = from; i < to; i++)
+        if (is_measured(c, i)) r.at[r.n++] = (uint32_t)i;
+    return r;
+}
+
+static int by_value(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Linear interpolation between order statistics. */
+static double quantile(const double *sorted, size_t n, double q) {
+    double at = q * (double)(n - 1);
+    size_t i = (size_t)at;
+    return i + 1 < n ? sorted[i] + (at - (double)i) * (sorted[i + 1] - sorted[i]) : sorted[i];
+}
+
+static void trim(struct rows *r, const struct column *c, struct arena *scratch) {
+    double *sorted = arena_array(scratch, r->n + 1, sizeof *sorted);
+    for (size_t i = 0; i < r->n; i++) sorted[i] = c->ms[r->at[i]];
+    qsort(sorted, r->n, sizeof *sorted, by_value);
+    double lo = quantile(sorted, r->n, TRIM), hi = quantile(sorted, r->n, 1 - TRIM);
+    size_t kept = 0;
+    for (size_t i = 0; i < r->n; i++)
+        if (c->ms[r->at[i]] >= lo && c->ms[r->at[i]] <= hi) r->at[kept++] = r->at[i];
+    r->n = kept;
+}
+
+/* The named rows of a table as samples of a device. */
+static struct samples gather(const struct table *t, const struct column *c, const uint32_t *rows, size_t n,
+                             struct arena *arena) {
+    struct samples s = {.n = n, .p = t->p, .n_views = t->n_views};
+    double *y = arena_array(arena, n + 1, sizeof *y);
+    for (size_t i = 0; i < n; i++) y[i] = c->ms[rows[i]];
+    s.y = y;
+    for (size_t v = 0; v < t->n_views; v++) {
+        double *x = arena_array(arena, n * t->p + 1, sizeof *x);
+        for (size_t i = 0; i < n; i++) memcpy(x + i * t->p, t->x[c->batch][v] + rows[i] * t->p, t->p * sizeof *x);
+        s.x[v] = x;
+    }
+    return s;
+}
+
+static double *gather_onehot(const struct table *t, const uint32_t *rows, size_t n, struct arena *arena) {
+    double *x = arena_array(arena, n * t->encoding + 1, sizeof *x);
+    for (size_t i = 0; i < n; i++)
+        memcpy(x + i * t->encoding, t->onehot + rows[i] * t->encoding, t->encoding * sizeof *x);
+    return x;
+}
+
+/* ---- Proxies ---- */
+
+static size_t known_rows(const struct table *t, const struct experiment *e) {
+    return e->protocol == PROTOCOL_HELP && e->pool < t->n ? e->pool : t->n;
+}
+
+enum status sources_fit(struct sources *out, const struct table *t, const struct experiment *e, struct arena *arena,
+                        struct diag *diag) {
+    out->proxies = arena_array(arena, e->n_proxies, sizeof *out->proxies);
+    out->scale = arena_array(arena, e->n_proxies, sizeof *out->scale);
+    out->onehot_weights = arena_array(arena, e->n_proxies, sizeof *out->onehot_weights);
+    for (size_t i = 0; i < e->n_proxies; i++) {
+        const struct column *c = &t->columns[e->proxies[i]];
+        struct rows rows = measured_rows(c, 0, known_rows(t, e), arena);
+        if (rows.n < 3) return diag_fail(diag, ST_DATA, "proxy \"%s\" has %zu measurements; 3 needed", c->name, rows.n);
+        struct samples s = gather(t, c, rows.at, rows.n, arena);
+        double *weight = arena_array(arena, t->p, sizeof *weight), *scale = out->scale[i];
+        for (size_t k = 0; k < s.n; k++)
+            for (size_t j = 0; j < t->p; j++) scale[j] += s.x[0][k * t->p + j] / (double)s.n;
+        struct fit fit = fit_source(&s, scale, weight, NULL, arena);
+        out->proxies[i] = (struct proxy){.name = c->name, .weight = weight, .scale = scale};
+        out->proxies[i].share[fit.view] = 1;
+        if (e->method != METHOD_ADAPROXY) continue;
+        out->onehot_weights[i] = arena_array(arena, t->encoding, sizeof(double));
+        ridge_fit(gather_onehot(t, rows.at, rows.n, arena), s.y, rows.n, t->encoding, RIDGE, out->onehot_weights[i],
+                  arena);
+    }
+    return ST_OK;
+}
+
+/* ---- One target ---- */
+
+struct trial {
+    const struct table *table;
+    const struct experiment *e;
+    const struct sources *sources;
+    const struct column *target;
+    struct bank bank;
+    struct rows pool, tested; /* tested: candidates; the sampled ones are taken out */
+    double *predicted, *deviation, *truth;
+    uint32_t *rows; /* tested in this trial */
+    size_t n;
+};
+
+static struct samples reference_of(const struct trial *t, struct arena *arena) {
+    struct rows all = {known_rows(t->table, t->e), NULL};
+    all.at = arena_array(arena, all.n, sizeof *all.at);
+    for (size_t i = 0; i < all.n; i++) all.at[i] = (uint32_t)i;
+    return gather(t->table, t->target, all.at, all.n, arena);
+}
+
+static void make_bank(struct trial *t, size_t target, struct arena *arena) {
+    struct proxy *proxies = arena_array(arena, t->e->n_proxies, sizeof *proxies);
+    size_t n = 0;
+    for (size_t i = 0; i < t->e->n_proxies; i++)
+        if (t->e->proxies[i] != target) proxies[n++] = t->sources->proxies[i];
+    struct samples reference = reference_of(t, arena);
+    bank_init(&t->bank, &reference, proxies, n, arena);
+}
+
+/* A random choice of `count` of the rows to the front, by exchange. */
+static void draw(struct rows *r, size_t count, struct rng *rng) {
+    for (size_t i = 0; i < count; i++) {
+        size_t j = i + (size_t)rng_below(rng, r->n - i);
+        uint32_t swap = r->at[i];
+        r->at[i] = r->at[j];
+        r->at[j] = swap;
+    }
+}
+
+static int by_row(const void *a, const void *b) {
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return (x > y) - (x < y);
+}
+
+static uint32_t *sample_rows(struct trial *t, struct rng *rng, struct arena *scratch) {
+    struct rows pool = {t->pool.n, arena_copy(scratch, t->pool.at, t->pool.n * sizeof *pool.at)};
+    size_t n = t->e->samples;
+    if (!t->e->planned) {
+        draw(&pool, n, rng);
+        return pool.at;
+    }
+    size_t half = pool.n / 2 > n ? pool.n / 2 : n;
+    draw(&pool, half, rng);
+    struct samples candidates = gather(t->table, t->target, pool.at, half, scratch);
+    uint32_t *chosen = arena_array(scratch, n, sizeof *chosen);
+    design_choose(&t->bank, &candidates, n, chosen, scratch);
+    for (size_t i = 0; i < n; i++) chosen[i] = pool.at[chosen[i]];
+    return chosen;
+}
+
+/* Everything the trial tests: what was not sampled. */
+static void set_tested(struct trial *t, const uint32_t *sampled, struct arena *scratch) {
+    size_t n = t->e->samples, k = 0;
+    uint32_t *sorted = arena_copy(scratch, sampled, n * sizeof *sorted);
+    qsort(sorted, n, sizeof *sorted, by_row);
+    t->rows = arena_array(scratch, t->tested.n + 1, sizeof *t->rows);
+    t->n = 0;
+    for (size_t i = 0; i < t->tested.n; i++) {
+        while (k < n && sorted[k] < t->tested.at[i]) k++;
+        if (k < n && sorted[k] == t->tested.at[i]) continue;
+        t->rows[t->n++] = t->tested.at[i];
+    }
+}
+
+static void predict_bank(struct trial *t, const uint32_t *sampled, const struct samples *test, struct arena *scratch) {
+    struct samples s = gather(t->table, t->target, sampled, t->e->samples, scratch);
+    struct posterior posterior;
+    bank_adapt(&t->bank, &s, true, &posterior, scratch);
+    posterior_predict(&posterior, test, t->predicted, t->deviation);
+    double q = interval_quantile(&s, &posterior, scratch);
+    for (size_t i = 0; i < test->n; i++) t->deviation[i] *= q;
+}
+
+static void predict_adaproxy(struct trial *t, const uint32_t *sampled, struct arena *scratch) {
+    const struct table *table = t->table;
+    struct samples s = gather(table, t->target, sampled, t->e->samples, scratch);
+    struct adaproxy model;
+    adaproxy_fit(gather_onehot(table, sampled, s.n, scratch), s.y, s.n, table->encoding, t->sources->onehot_weights[0],
+                 &model, scratch);
+    for (size_t i = 0; i < t->n; i++)
+        t->predicted[i] = adaproxy_predict(&model, table->onehot + t->rows[i] * table->encoding, table->encoding);
+}
+
+static double covered(const struct trial *t) {
+    double inside = 0;
+    for (size_t i = 0; i < t->n; i++) inside += fabs(log(t->truth[i] / fmax(t->predicted[i], 1e-9))) <= t->deviation[i];
+    return inside / (double)t->n;
+}
+
+/* How well the first proxy's own latencies rank the target, where both were measured. */
+static double raw_proxy(const struct trial *t, struct arena *scratch) {
+    if (!t->e->n_proxies) return NAN;
+    const struct column *proxy = &t->table->columns[t->e->proxies[0]];
+    double *a = arena_array(scratch, t->n + 1, sizeof *a), *b = arena_array(scratch, t->n + 1, sizeof *b);
+    size_t n = 0;
+    for (size_t i = 0; i < t->n; i++) {
+        if (!is_measured(proxy, t->rows[i])) continue;
+        a[n] = proxy->ms[t->rows[i]];
+        b[n++] = t->truth[i];
+    }
+    return metric_srcc(a, b, n, scratch);
+}
+
+static struct score run_trial(struct trial *t, struct rng *rng, struct arena *scratch) {
+    uint32_t *sampled = sample_rows(t, rng, scratch);
+    set_tested(t, sampled, scratch);
+    struct samples test = gather(t->table, t->target, t->rows, t->n, scratch);
+    t->truth = arena_copy(scratch, test.y, t->n * sizeof *t->truth);
+    t->predicted = arena_array(scratch, t->n, sizeof *t->predicted);
+    t->deviation = arena_array(scratch, t->n, sizeof *t->deviation);
+    if (t->e->method == METHOD_ADAPROXY)
+        predict_adaproxy(t, sampled, scratch);
+    else
+        predict_bank(t, sampled, &test, scratch);
+    return (struct score){.srcc = metric_srcc(t->predicted, t->truth, t->n, scratch),
+                          .kendall = metric_kendall(t->predicted, t->truth, t->n, scratch),
+                          .mape = metric_mape(t->predicted, t->truth, t->n),
+                          .within_10pct = metric_within(t->predicted, t->truth, t->n, 0.1),
+                          .covered = t->e->method == METHOD_ADAPROXY ? NAN : covered(t),
+                          .raw_proxy_srcc = raw_proxy(t, scratch)};
+}
+
+static void add_trial(struct score *sum, const struct score *s, double trials) {
+    sum->srcc += s->srcc / trials;
+    sum->srcc_sd += s->srcc * s->srcc / trials; /* its square, until the end */
+    sum->srcc_min = fmin(sum->srcc_min, s->srcc);
+    sum->kendall += s->kendall / trials;
+    sum->mape += s->mape / trials;
+    sum->within_10pct += s->within_10pct / trials;
+    sum->covered += s->covered / trials;
+    sum->raw_proxy_srcc += s->raw_proxy_srcc / trials;
+}
+
+static enum status pools(struct trial *t, struct arena *arena, struct diag *diag) {
+    size_t n = t->table->n, known = known_rows(t->table, t->e);
+    t->pool = measured_rows(t->target, 0, known, arena);
+    t->tested = measured_rows(t->target, t->e->protocol == PROTOCOL_HELP ? known : 0, n, arena);
+    if (t->e->protocol == PROTOCOL_HELP && t->pool.n && t->tested.n) {
+        trim(&t->pool, t->target, arena);
+        trim(&t->tested, t->target, arena);
+    }
+    size_t apart = t->e->protocol == PROTOCOL_HELP ? 0 : t->e->samples;
+    if (t->e->samples < 3) return diag_fail(diag, ST_DATA, "%zu samples: at least 3 are needed", t->e->samples);
+    if (t->pool.n < t->e->samples || t->tested.n < apart + 3)
+        return diag_fail(diag, ST_DATA, "target \"%s\": %zu measurements to draw %zu samples from, %zu to test on",
+                         t->target->name, t->pool.n, t->e->samples, t->tested.n);
+    return ST_OK;
+}
+
+enum status experiment_run(const struct table *table, const struct experiment *e, const struct sources *sources,
+                           size_t target, struct score *score, struct arena *scratch, struct diag *diag) {
+    struct arena trial_arena;
+    struct trial t = {.table = table, .e = e, .sources = sources, .target = &table->columns[target]};
+    TRY(pools(&t, scratch, diag));
+    if (e->method == METHOD_BANK) make_bank(&t, target, scratch);
+    *score = (struct score){.srcc_min = INFINITY};
+    arena_init(&trial_arena, scratch->allocator, scratch->on_oom);
+    for (size_t i = 0; i < e->trials; i++) {
+        struct rng rng;
+        rng_seed(&rng, e->seed + i * SEED_STEP);
+        struct score one = run_trial(&t, &rng, &trial_arena);
+        add_trial(score, &one, (double)e->trials);
+        arena_reset(&trial_arena);
+    }
+    arena_free(&trial_arena);
+    score->srcc_sd = sqrt(fmax(score->srcc_sd - score->srcc * score->srcc, 0));
+    return ST_OK;
+}
