@@ -63,7 +63,8 @@ static void fill_from_declared(struct shape_state *s, struct graph *g, uint32_t 
     }
     if (t->kind != d->kind) return;
     if (t->dtype == DT_UNDEFINED) t->dtype = d->dtype;
-    if (t->rank == RANK_UNKNOWN && !(t->kind == TY_SEQUENCE && dim_is(t->length, 0))) {
+    if (t->kind != TY_TENSOR && !unset) return; /* no common rank: its elements may well differ */
+    if (t->rank == RANK_UNKNOWN) {
         t->rank = d->rank;
         t->dims = d->dims;
     } else if (t->rank == d->rank) {

@@ -104,6 +104,9 @@ enum status shape_opaque(struct infer *in) {
         return gated_bias(in);
     case OP_MsWordConvEmbedding:
         return word_embedding(in);
+    case OP_TrainingGradient: /* a derivative for each of "xs", which are the first inputs */
+        for (uint32_t o = 0; o < in->node->n_outputs; o++) TRY(infer_set_like(in, o, o, DT_UNDEFINED));
+        return ST_OK;
     default:
         break;
     }

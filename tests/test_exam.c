@@ -79,8 +79,10 @@ static struct stored read_stored(struct arena *arena, const char *folder, const 
     diag_init(&diag, arena);
     if (file_map_open(&map, arena_printf(arena, "%s/test_data_set_0/%s_%zu.pb", folder, what, i), &diag) != ST_OK)
         return (struct stored){.readable = false};
-    if (tensor) add_tensor(arena, &s, map.bytes, map.length);
-    else if (map.length) add_members(arena, &s, map.bytes, map.length);
+    if (tensor)
+        add_tensor(arena, &s, map.bytes, map.length);
+    else if (map.length)
+        add_members(arena, &s, map.bytes, map.length);
     file_map_close(&map);
     return s;
 }
@@ -94,11 +96,16 @@ static void free_stored(struct stored *s) {
 static void put_elements(uint8_t *out, const Onnx__TensorProto *t, size_t n, unsigned width) {
     for (size_t i = 0; i < n; i++) {
         uint64_t bits = 0;
-        if (i < t->n_int64_data) bits = (uint64_t)t->int64_data[i];
-        else if (i < t->n_int32_data) bits = (uint64_t)(int64_t)t->int32_data[i];
-        else if (i < t->n_uint64_data) bits = t->uint64_data[i];
-        else if (i < t->n_float_data) memcpy(&bits, &t->float_data[i], 4);
-        else if (i < t->n_double_data) memcpy(&bits, &t->double_data[i], 8);
+        if (i < t->n_int64_data)
+            bits = (uint64_t)t->int64_data[i];
+        else if (i < t->n_int32_data)
+            bits = (uint64_t)(int64_t)t->int32_data[i];
+        else if (i < t->n_uint64_data)
+            bits = t->uint64_data[i];
+        else if (i < t->n_float_data)
+            memcpy(&bits, &t->float_data[i], 4);
+        else if (i < t->n_double_data)
+            memcpy(&bits, &t->double_data[i], 8);
         for (unsigned b = 0; b < width; b++) out[i * width + b] = (uint8_t)(bits >> 8 * b);
     }
 }
@@ -118,8 +125,10 @@ static void fix_input(struct graph *g, uint32_t id, const Onnx__TensorProto *val
     tensor_set_shape(g, id, dtype, dims, (int32_t)value->n_dims);
     unsigned width = dtype_bits(dtype) / 8;
     uint8_t *bytes = arena_alloc(g->arena, n * width + 1);
-    if (value->has_raw_data) memcpy(bytes, value->raw_data.data, value->raw_data.len);
-    else put_elements(bytes, value, n, width);
+    if (value->has_raw_data && value->raw_data.len <= n * width && value->raw_data.len > 0)
+        memcpy(bytes, value->raw_data.data, value->raw_data.len);
+    else
+        put_elements(bytes, value, n, width);
     t->flags = (t->flags & ~(uint32_t)TF_INPUT) | TF_INITIALIZER;
     t->data = (struct data){.encoding = ENC_RAW, .file = NONE, .length = n * width, .bytes = bytes};
 }
@@ -150,16 +159,22 @@ static void forget_outputs(struct graph *g) {
 
 /* ---- Outputs ---- */
 
-static enum verdict worse(enum verdict a, enum verdict b) { return a > b ? a : b; }
+static enum verdict worse(enum verdict a, enum verdict b) {
+    return a > b ? a : b;
+}
 
 /* `alike[axis]`: all elements of the sequence have this size; where they differ nothing can be said. */
 static enum verdict compare_shape(const struct tensor *t, const Onnx__TensorProto *truth, const bool *alike) {
-    if (t->dtype != DT_UNDEFINED && (int)t->dtype != truth->data_type) return WRONG;
+    /* numpy had no bfloat16: these are stored as their bits, or widened */
+    bool stand_in = t->dtype == DT_BFLOAT16 && (truth->data_type == DT_UINT16 || truth->data_type == DT_FLOAT);
+    if (t->dtype != DT_UNDEFINED && (int)t->dtype != truth->data_type && !stand_in) return WRONG;
     if (t->rank != RANK_UNKNOWN && t->rank != (int32_t)truth->n_dims) return WRONG;
     enum verdict v = t->dtype == DT_UNDEFINED || t->rank == RANK_UNKNOWN ? UNKNOWN : EXACT;
     for (int32_t i = 0; i < t->rank; i++) {
-        if (!dim_is_number(t->dims[i])) v = worse(v, alike[i] ? UNKNOWN : EXACT);
-        else if (t->dims[i].value != truth->dims[i]) v = WRONG;
+        if (!dim_is_number(t->dims[i]))
+            v = worse(v, alike[i] ? UNKNOWN : EXACT);
+        else if (t->dims[i].value != truth->dims[i])
+            v = WRONG;
     }
     return v;
 }
@@ -173,7 +188,7 @@ static enum verdict compare_output(const struct tensor *t, const struct stored *
             alike[i] &= truth->at[k]->dims[i] == truth->at[0]->dims[i];
     }
     if (t->kind == TY_SEQUENCE && dim_is_number(t->length) && t->length.value != (int64_t)truth->n) return WRONG;
-    enum verdict v = t->kind == TY_SEQUENCE && !dim_is_number(t->length) ? UNKNOWN : EXACT;
+    enum verdict v = EXACT; /* the length of a sequence is no part of its type */
     for (size_t k = 0; k < truth->n; k++) {
         if (!same_rank && t->rank == RANK_UNKNOWN) continue;
         v = worse(v, compare_shape(t, truth->at[k], alike));
@@ -184,18 +199,27 @@ static enum verdict compare_output(const struct tensor *t, const struct stored *
 /* ---- A case ---- */
 
 struct exam {
-    size_t n[3];
+    size_t n[3];         /* by verdict: cases whose outputs are tensors */
+    size_t n_members[3]; /* the others: sequences and optionals */
 };
 
-static enum verdict take(const char *folder, struct arena *arena, const char **why) {
+static bool gives_tensors(const struct graph *g) {
+    for (uint32_t i = 0; i < g->bodies[0].n_outputs; i++)
+        if (g->tensors[g->bodies[0].outputs[i]].kind != TY_TENSOR) return false;
+    return true;
+}
+
+static enum verdict take(const char *folder, struct arena *arena, const char **why, bool *tensors) {
     struct diag diag;
     struct graph *g;
     diag_init(&diag, arena);
     *why = "";
+    *tensors = true;
     if (onnx_read(&g, arena_printf(arena, "%s/model.onnx", folder), true, arena, &diag) != ST_OK) {
         *why = diag.message;
         return WRONG;
     }
+    *tensors = gives_tensors(g);
     fix_inputs(g, arena, folder);
     forget_outputs(g);
     struct run run = {.graph = g, .scratch = arena, .diag = &diag};
@@ -233,8 +257,9 @@ static void take_all(const char *suite, struct exam *exam) {
         arena_init(&arena, NULL, NULL);
         snprintf(folder, sizeof folder, DATA "/%s/%s", suite, names[i]->d_name);
         if (names[i]->d_name[0] != '.' && has_truth(&arena, folder)) {
-            enum verdict v = take(folder, &arena, &why);
-            exam->n[v]++;
+            bool tensors;
+            enum verdict v = take(folder, &arena, &why, &tensors);
+            (tensors ? exam->n : exam->n_members)[v]++;
             if (v != EXACT) printf("%s: %s/%s: %s\n", v == WRONG ? "wrong" : "unknown", suite, names[i]->d_name, why);
         }
         arena_free(&arena);
@@ -245,11 +270,13 @@ static void take_all(const char *suite, struct exam *exam) {
 
 Test(exam, backend_cases) {
     static const char *const suites[] = {"node", "pytorch-converted", "pytorch-operator", "simple"};
-    struct exam exam = {{0}};
+    struct exam exam = {{0}, {0}};
     for (size_t i = 0; i < COUNT_OF(suites); i++) take_all(suites[i], &exam);
     size_t all = exam.n[EXACT] + exam.n[UNKNOWN] + exam.n[WRONG];
     if (all == 0) cr_skip_test("no backend cases under " DATA);
+    const size_t *m = exam.n_members;
     printf("exam: %zu cases, %zu exact, %zu unknown, %zu wrong\n", all, exam.n[EXACT], exam.n[UNKNOWN], exam.n[WRONG]);
-    cr_assert(exam.n[WRONG] == 0);
+    printf("exam, sequences and optionals: %zu exact, %zu unknown, %zu wrong\n", m[EXACT], m[UNKNOWN], m[WRONG]);
+    cr_assert(exam.n[WRONG] == 0 && m[WRONG] == 0);
     cr_assert(exam.n[EXACT] * 100 >= all * 96);
 }
