@@ -11,23 +11,40 @@ static int32_t known_rank(const struct infer *in) {
     return RANK_UNKNOWN;
 }
 
+/* The inputs' sizes along the axis, added up. A sum with more terms than an expression holds becomes a symbol within the
+ * same bounds. */
+static dim concat_size(struct infer *in, int32_t axis) {
+    dim sum = DIM(0);
+    int64_t lo = 0, hi = 0;
+    bool known = true;
+    for (uint32_t i = 0; i < in->node->n_inputs; i++) {
+        if (!infer_has(in, i)) continue;
+        dim part = infer_dim(in, i, axis);
+        int64_t part_lo, part_hi;
+        dim_bounds(in->graph, part, &part_lo, &part_hi);
+        lo = num_add_sat(lo, part_lo);
+        hi = num_add_sat(hi, part_hi);
+        known &= !dim_is_unknown(part);
+        sum = dim_add(in->graph, sum, part);
+    }
+    return known && dim_is_unknown(sum) ? infer_fresh(in, 0, lo, hi) : sum;
+}
+
 enum status shape_concat(struct infer *in) {
     int32_t rank = known_rank(in), axis;
     enum dtype dtype = DT_UNDEFINED;
     for (uint32_t i = 0; i < in->node->n_inputs && dtype == DT_UNDEFINED; i++) dtype = infer_dtype(in, i);
     if (rank == RANK_UNKNOWN) return infer_set_unknown(in, 0, dtype, NULL);
     TRY(infer_axis(in, node_int(in->node, "axis", 1), rank, &axis)); /* required since opset 4 */
-    dim dims[RANK_MAX], sum = DIM(0);
+    dim dims[RANK_MAX];
     for (int32_t k = 0; k < rank; k++) dims[k] = DIM_UNKNOWN;
     for (uint32_t i = 0; i < in->node->n_inputs; i++) {
-        if (!infer_has(in, i)) continue;
-        sum = dim_add(in->graph, sum, infer_dim(in, i, axis));
         if (infer_rank(in, i) == RANK_UNKNOWN) continue;
         TRY(infer_want_rank(in, i, "input", rank, rank));
         for (int32_t k = 0; k < rank; k++)
             if (k != axis) TRY(infer_unify(in, dims[k], infer_dim(in, i, k), "inputs", &dims[k]));
     }
-    dims[axis] = sum;
+    dims[axis] = concat_size(in, axis);
     return infer_set(in, 0, dtype, dims, rank);
 }
 
