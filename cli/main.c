@@ -1,0 +1,80 @@
+/* onnx-latency COMMAND [options] FILE... */
+#include "cli.h"
+
+#include <string.h>
+
+const struct command commands[] = {
+    {"predict", "MODEL... -t TARGET [-t ...]", "latency of models on targets",
+     G_COMMON | G_MODEL | G_TARGET | G_KERNELS,
+     "Every latency comes with the interval that holds the truth with the confidence stated.", command_predict},
+    {"profile", "MODEL...", "what models cost on no device in particular", G_COMMON | G_MODEL,
+     "Shapes, multiply-accumulates, parameters, bytes, arithmetic intensity and peak memory, a row a node.",
+     command_profile},
+    {"rank", "MODEL|DIR|-... -t TARGET", "orders models, fastest first",
+     G_COMMON | G_MODEL | G_TARGET | G_KERNELS | G_TOP,
+     "Folders stand for the *.onnx files below them; - reads paths from standard input, a line each.", command_rank},
+    {"check", "MODEL... -t TARGET --budget MS", "exit status 3 when a model is over budget",
+     G_COMMON | G_MODEL | G_TARGET | G_KERNELS | G_BUDGET, NULL, command_check},
+    {"targets", "[NAME...]", "lists targets, or shows some whole", G_COMMON, NULL, command_targets},
+    {NULL, NULL, NULL, 0, NULL, NULL},
+};
+
+static const struct command *find_command(const char *name) {
+    for (const struct command *c = commands; c->name; c++)
+        if (strcmp(c->name, name) == 0) return c;
+    return NULL;
+}
+
+static void print_help(FILE *out) {
+    fprintf(out, "usage: " PROGRAM_NAME " COMMAND [options] FILE...\n\n"
+                 "How long ONNX models take on a device, before they are deployed there.\n\n");
+    for (const struct command *c = commands; c->name; c++) fprintf(out, "  %-10s %s\n", c->name, c->summary);
+    fprintf(out, "\n  help COMMAND, COMMAND --help   what a command takes\n"
+                 "  --version                      the program's version\n\n"
+                 "Exit status: 0 done, 1 an input could not be read or analysed, 2 wrong usage, 3 the answer is no.\n");
+}
+
+static int unknown_command(const char *name) {
+    fprintf(stderr, PROGRAM_NAME ": no command is called \"%s\"; \"" PROGRAM_NAME " help\" lists them\n", name);
+    return EXIT_USAGE;
+}
+
+static int help(int argc, char **argv) {
+    const struct command *command = argc > 0 ? find_command(argv[0]) : NULL;
+    if (argc > 0 && !command) return unknown_command(argv[0]);
+    if (command)
+        print_command_help(command, stdout);
+    else
+        print_help(stdout);
+    return EXIT_DONE;
+}
+
+static int run(const struct command *command, int argc, char **argv) {
+    struct options options;
+    int code = EXIT_USAGE;
+    if (options_parse(&options, command, argc, argv)) {
+        code = EXIT_DONE;
+        if (options.help)
+            print_command_help(command, stdout);
+        else
+            code = command->run(&options);
+    }
+    options_free(&options);
+    return code;
+}
+
+int main(int argc, char **argv) {
+    if (argc < 2) {
+        print_help(stderr);
+        return EXIT_USAGE;
+    }
+    const char *name = argv[1];
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0)
+        return help(argc - 2, argv + 2);
+    if (strcmp(name, "--version") == 0) {
+        printf(PROGRAM_NAME " %s\n", ol_version());
+        return EXIT_DONE;
+    }
+    const struct command *command = find_command(name);
+    return command ? run(command, argc - 1, argv + 1) : unknown_command(name);
+}

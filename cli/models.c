@@ -1,0 +1,53 @@
+/* Models with the command line's options applied, and what is said about them. */
+#include "cli.h"
+
+int exit_code_of(ol_status status) {
+    if (status == OL_OK) return EXIT_DONE;
+    return status == OL_EUSAGE ? EXIT_USAGE : EXIT_INPUT;
+}
+
+/* An input that could not be handled outweighs a no, and that outweighs a wrong option. */
+int worse_exit(int a, int b) {
+    static const int order[] = {EXIT_INPUT, EXIT_USAGE, EXIT_NO};
+    for (size_t i = 0; i < sizeof order / sizeof *order; i++)
+        if (a == order[i] || b == order[i]) return order[i];
+    return EXIT_DONE;
+}
+
+static void print_graph(void *user, const char *pass, const char *text, size_t length) {
+    FILE *log = user;
+    fprintf(log, "# after %s\n", pass);
+    fwrite(text, 1, length, log);
+}
+
+static ol_status apply(ol_model *m, const struct options *o, FILE *log) {
+    ol_status status = OL_OK;
+    for (size_t i = 0; i < o->dims.n && status == OL_OK; i++)
+        status = ol_model_set_dim(m, o->dims.at[i].name, o->dims.at[i].sizes[0]);
+    for (size_t i = 0; i < o->shapes.n && status == OL_OK; i++)
+        status = ol_model_set_shape(m, o->shapes.at[i].name, o->shapes.at[i].sizes, o->shapes.at[i].rank);
+    if (o->batch && status == OL_OK) status = ol_model_set_batch(m, o->batch);
+    if (o->passes && status == OL_OK) status = ol_model_set_passes(m, o->passes);
+    if (o->print_after && status == OL_OK) status = ol_model_print_after(m, o->print_after, print_graph, log);
+    return status;
+}
+
+ol_status model_open(ol_context *context, const struct options *o, const char *path, ol_model **m, FILE *log) {
+    ol_status status = ol_model_open(context, path, m);
+    if (status == OL_OK) status = apply(*m, o, log);
+    log_error(*m, status, log);
+    return status;
+}
+
+void log_error(ol_model *m, ol_status status, FILE *log) {
+    if (status != OL_OK) fprintf(log, PROGRAM_NAME ": %s\n", ol_model_error(m));
+}
+
+void log_rest(ol_model *m, const struct options *o, FILE *log) {
+    size_t n;
+    const char *const *warnings = ol_model_warnings(m, &n);
+    for (size_t i = 0; i < n && !o->quiet; i++) fprintf(log, PROGRAM_NAME ": warning: %s\n", warnings[i]);
+    if (!o->time_passes || !m) return;
+    const ol_timing *timings = ol_model_timings(m, &n);
+    for (size_t i = 0; i < n; i++) fprintf(log, "%10.3f ms  %s\n", timings[i].ms, timings[i].pass);
+}

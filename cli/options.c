@@ -1,0 +1,228 @@
+/* The options: one table for parsing and for help. */
+#include "cli.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum value_kind {
+    VALUE_NONE,
+    VALUE_TEXT,
+    VALUE_TEXTS,
+    VALUE_POSITIVE,
+    VALUE_INTEGER,
+    VALUE_NUMBER,
+    VALUE_DIM,
+    VALUE_SHAPE
+};
+
+static const struct row {
+    const char *name, *value;
+    char letter; /* 0: none */
+    enum option_group group;
+    enum value_kind kind;
+    size_t offset; /* of the field of struct options */
+    const char *help;
+} rows[] = {
+#define FIELD(name) offsetof(struct options, name)
+    {"target", "TARGET", 't', G_TARGET, VALUE_TEXTS, FIELD(targets), "a target's name or FILE.json; may be repeated"},
+    {"precision", "P", 0, G_TARGET, VALUE_TEXT, FIELD(precision), "arithmetic in fp32, fp16 or int8"},
+    {"budget", "MS", 0, G_BUDGET, VALUE_NUMBER, FIELD(budget_ms), "the latency not to exceed, in milliseconds"},
+    {"per-kernel", NULL, 0, G_KERNELS, VALUE_NONE, FIELD(per_kernel), "lists the kernels and where the time goes"},
+    {"top", "K", 0, G_TOP, VALUE_POSITIVE, FIELD(top), "only the K fastest"},
+    {"dim", "NAME=N", 0, G_MODEL, VALUE_DIM, FIELD(dims), "binds a symbolic dimension; may be repeated"},
+    {"shape", "INPUT=1x3x224x224", 0, G_MODEL, VALUE_SHAPE, FIELD(shapes), "binds an input's shape; may be repeated"},
+    {"batch", "N", 0, G_MODEL, VALUE_POSITIVE, FIELD(batch),
+     "binds the leading dimension of inputs that leave it open"},
+    {"passes", "LIST", 0, G_MODEL, VALUE_TEXT, FIELD(passes), "runs only these passes: names or letters, with commas"},
+    {"print-after", "LIST", 0, G_MODEL, VALUE_TEXT, FIELD(print_after), "prints the graph after these passes"},
+    {"time-passes", NULL, 0, G_MODEL, VALUE_NONE, FIELD(time_passes), "prints how long reading and each pass took"},
+    {"format", "FORMAT", 'f', G_COMMON, VALUE_TEXT, FIELD(format_name), "table (default), json or csv"},
+    {"output", "FILE", 'o', G_COMMON, VALUE_TEXT, FIELD(output), "writes the result to FILE, complete or not at all"},
+    {"jobs", "N", 'j', G_COMMON, VALUE_POSITIVE, FIELD(jobs), "models treated at once (default: one a processor)"},
+    {"quiet", NULL, 'q', G_COMMON, VALUE_NONE, FIELD(quiet), "no warnings, no progress"},
+    {"seed", "N", 0, G_COMMON, VALUE_INTEGER, FIELD(seed), "seed of what is drawn at random (default 0)"},
+    {"help", NULL, 'h', G_COMMON, VALUE_NONE, FIELD(help), "this text"},
+#undef FIELD
+};
+
+enum { N_ROWS = sizeof rows / sizeof *rows, FIRST_ID = 256 };
+
+int usage_error(const struct command *command, const char *fmt, ...) {
+    va_list args;
+    va_start(args, fmt);
+    fprintf(stderr, PROGRAM_NAME " %s: ", command->name);
+    vfprintf(stderr, fmt, args);
+    fprintf(stderr, "\n\"" PROGRAM_NAME " help %s\" says what it takes\n", command->name);
+    va_end(args);
+    return EXIT_USAGE;
+}
+
+void print_command_help(const struct command *command, FILE *out) {
+    fprintf(out, "usage: " PROGRAM_NAME " %s [options] %s\n\n%s.\n", command->name, command->arguments,
+            command->summary);
+    if (command->details) fprintf(out, "%s\n", command->details);
+    fprintf(out, "\n");
+    for (size_t i = 0; i < N_ROWS; i++) {
+        const struct row *r = &rows[i];
+        char text[64], letter[8] = "    ";
+        if (!(command->groups & r->group)) continue;
+        if (r->letter) snprintf(letter, sizeof letter, "-%c, ", r->letter);
+        snprintf(text, sizeof text, "%s--%s%s%s", letter, r->name, r->value ? " " : "", r->value ? r->value : "");
+        fprintf(out, "  %-31s %s\n", text, r->help);
+    }
+}
+
+/* ---- Values ---- */
+
+static bool parse_int(const char *text, int64_t *out) {
+    char *end;
+    errno = 0;
+    long long value = strtoll(text, &end, 10);
+    *out = value;
+    return *text && !*end && !errno;
+}
+
+/* "1x3x224x224"; nothing for a scalar. */
+static bool parse_sizes(const char *text, struct size_binding *b) {
+    while (*text) {
+        char *end;
+        errno = 0;
+        long long value = strtoll(text, &end, 10);
+        if (end == text || errno || value < 0 || (*end && *end != 'x') || (*end && !end[1])) return false;
+        b->sizes = xrealloc(b->sizes, (b->rank + 1) * sizeof *b->sizes);
+        b->sizes[b->rank++] = value;
+        text = *end ? end + 1 : end;
+    }
+    return true;
+}
+
+/* Names may hold '=' themselves: the last one counts. */
+static bool parse_binding(struct size_bindings *list, const char *text, bool is_dim) {
+    const char *equals = strrchr(text, '=');
+    if (!equals || equals == text) return false;
+    struct size_binding b = {.name = xstrdup(text)};
+    b.name[equals - text] = '\0';
+    bool is_good = parse_sizes(equals + 1, &b) && (!is_dim || b.rank == 1);
+    list->at = xrealloc(list->at, (list->n + 1) * sizeof *list->at);
+    list->at[list->n++] = b;
+    return is_good;
+}
+
+static bool parse_number(const char *text, double *out) {
+    char *end;
+    *out = strtod(text, &end);
+    return *text && !*end && isfinite(*out) && *out > 0;
+}
+
+/* NULL when the value was taken, else what it has to be. */
+static const char *set_value(const struct row *r, void *field, const char *text) {
+    switch (r->kind) {
+    case VALUE_NONE:
+        *(bool *)field = true;
+        return NULL;
+    case VALUE_TEXT:
+        *(const char **)field = text;
+        return NULL;
+    case VALUE_TEXTS:
+        texts_add(field, text);
+        return NULL;
+    case VALUE_POSITIVE:
+        return parse_int(text, field) && *(int64_t *)field > 0 ? NULL : "a whole number above 0";
+    case VALUE_INTEGER:
+        return parse_int(text, field) && *(int64_t *)field >= 0 ? NULL : "a whole number";
+    case VALUE_NUMBER:
+        return parse_number(text, field) ? NULL : "a number above 0";
+    case VALUE_DIM:
+        return parse_binding(field, text, true) ? NULL : "of the form NAME=N";
+    case VALUE_SHAPE:
+        return parse_binding(field, text, false) ? NULL : "of the form INPUT=1x3x224x224";
+    }
+    return NULL;
+}
+
+/* ---- Parsing ---- */
+
+struct parser {
+    const struct command *command;
+    struct option longs[N_ROWS + 1];
+    char shorts[2 + 2 * N_ROWS + 1];
+};
+
+static void prepare(struct parser *p, const struct command *command) {
+    size_t n = 0, s = 0;
+    *p = (struct parser){.command = command};
+    p->shorts[s++] = ':'; /* a missing value is told apart from an unknown option */
+    for (size_t i = 0; i < N_ROWS; i++) {
+        if (!(command->groups & rows[i].group)) continue;
+        p->longs[n++] =
+            (struct option){rows[i].name, rows[i].value ? required_argument : no_argument, NULL, FIRST_ID + (int)i};
+        if (rows[i].letter) p->shorts[s++] = rows[i].letter;
+        if (rows[i].letter && rows[i].value) p->shorts[s++] = ':';
+    }
+}
+
+static const struct row *row_of(int id) {
+    for (size_t i = 0; i < N_ROWS; i++)
+        if (id == FIRST_ID + (int)i || (rows[i].letter && id == rows[i].letter)) return &rows[i];
+    return NULL;
+}
+
+/* optind is past the argument at fault, save inside a cluster of letters. */
+static bool refuse(const struct parser *p, int answer, char **argv) {
+    const struct row *r = optopt ? row_of(optopt) : NULL;
+    if (answer == ':' && r)
+        usage_error(p->command, "--%s needs a value", r->name);
+    else if (optopt && !r)
+        usage_error(p->command, "there is no option -%c here", optopt);
+    else if (optopt)
+        usage_error(p->command, "--%s takes no value", r->name);
+    else
+        usage_error(p->command, "there is no option %s here, or it could be several", argv[optind - 1]);
+    return false;
+}
+
+static bool check_format(struct options *o) {
+    static const char *const names[] = {"table", "json", "csv"};
+    for (int i = 0; i < 3; i++) {
+        if (o->format_name && strcmp(o->format_name, names[i]) != 0) continue;
+        o->format = (enum format)i;
+        return true;
+    }
+    usage_error(o->command, "--format %s: must be table, json or csv", o->format_name);
+    return false;
+}
+
+bool options_parse(struct options *o, const struct command *command, int argc, char **argv) {
+    struct parser parser;
+    int id;
+    *o = (struct options){.command = command};
+    prepare(&parser, command);
+    opterr = 0;
+    while ((id = getopt_long(argc, argv, parser.shorts, parser.longs, NULL)) != -1) {
+        const struct row *r = id == '?' || id == ':' ? NULL : row_of(id);
+        if (!r) return refuse(&parser, id, argv);
+        const char *wanted = set_value(r, (char *)o + r->offset, optarg);
+        if (!wanted) continue;
+        usage_error(command, "--%s %s: must be %s", r->name, optarg, wanted);
+        return false;
+    }
+    for (; optind < argc; optind++) texts_add(&o->files, argv[optind]);
+    return check_format(o);
+}
+
+static void free_bindings(struct size_bindings *list) {
+    for (size_t i = 0; i < list->n; i++) free(list->at[i].name), free(list->at[i].sizes);
+    free(list->at);
+}
+
+void options_free(struct options *o) {
+    free(o->files.at);
+    free(o->targets.at);
+    free_bindings(&o->dims);
+    free_bindings(&o->shapes);
+}

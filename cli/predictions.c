@@ -1,0 +1,117 @@
+/* Every model on every target: models in parallel, each by one thread; results and messages in the models' order. */
+#include "cli.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct work {
+    const struct options *options;
+    struct predictions *predictions;
+    struct targets targets;
+    struct buffer *logs; /* by model */
+    int *exits;
+    struct progress *progress;
+};
+
+static void keep(struct work *w, size_t model, size_t target, const ol_estimate *e) {
+    struct predictions *all = w->predictions;
+    bool wants_kernels = w->options->per_kernel || w->options->format == FORMAT_JSON;
+    all->at[model * all->n_targets + target] =
+        (struct prediction){.model = all->inputs.at[model],
+                            .model_index = model,
+                            .target_index = target,
+                            .is_valid = true,
+                            .target = xstrdup(e->target),
+                            .latency_ms = e->latency_ms,
+                            .lo_ms = e->lo_ms,
+                            .hi_ms = e->hi_ms,
+                            .confidence = e->confidence,
+                            .coverage = e->coverage,
+                            .macs = e->macs,
+                            .n_kernels = e->n_kernels,
+                            .extrapolated = e->extrapolated,
+                            .kernels = wants_kernels ? render_kernels(w->options, e) : NULL};
+}
+
+static ol_status predict_model(struct work *w, size_t i, ol_model *m, FILE *log) {
+    ol_status first = OL_OK;
+    for (size_t t = 0; t < w->targets.n; t++) {
+        const ol_estimate *estimate;
+        ol_status status = ol_model_predict(m, w->targets.at[t], &estimate);
+        if (status == OL_OK) {
+            keep(w, i, t, estimate);
+            continue;
+        }
+        if (first == OL_OK) log_error(m, status, log);
+        first = first == OL_OK ? status : first;
+    }
+    return first;
+}
+
+static void one_model(void *user, size_t i, unsigned worker) {
+    struct work *w = user;
+    struct buffer *log = &w->logs[i];
+    ol_model *m;
+    (void)worker;
+    buffer_open(log);
+    ol_status status = model_open(w->targets.context, w->options, w->predictions->inputs.at[i], &m, log->stream);
+    if (status == OL_OK) status = predict_model(w, i, m, log->stream);
+    log_rest(m, w->options, log->stream);
+    ol_model_free(m);
+    w->exits[i] = exit_code_of(status);
+    buffer_close(log);
+    progress_step(w->progress);
+}
+
+static void run_all(struct work *w) {
+    struct predictions *all = w->predictions;
+    size_t n = all->n_models;
+    unsigned jobs = w->options->jobs ? (unsigned)w->options->jobs : ol_cpu_count();
+    w->logs = xrealloc(NULL, n * sizeof *w->logs);
+    w->exits = xrealloc(NULL, n * sizeof *w->exits);
+    w->progress = progress_start(n, w->options->quiet);
+    ol_parallel_for(jobs, n, one_model, w);
+    progress_end(w->progress);
+    for (size_t i = 0; i < n; i++) {
+        fwrite(w->logs[i].bytes, 1, w->logs[i].length, stderr);
+        buffer_free(&w->logs[i]);
+        all->exit_code = worse_exit(all->exit_code, w->exits[i]);
+    }
+    free(w->logs);
+    free(w->exits);
+}
+
+static void run_on_targets(struct predictions *p, const struct options *o, struct targets *targets) {
+    struct work w = {.options = o, .predictions = p, .targets = *targets};
+    p->n_models = p->inputs.n;
+    p->n_targets = targets->n;
+    p->at = xrealloc(NULL, p->n_models * p->n_targets * sizeof *p->at);
+    memset(p->at, 0, p->n_models * p->n_targets * sizeof *p->at);
+    run_all(&w);
+}
+
+void predictions_run(struct predictions *p, const struct options *o, bool walk) {
+    struct targets targets = {0};
+    *p = (struct predictions){0};
+    if (!o->files.n) {
+        p->exit_code = usage_error(o->command, "name a model");
+        return;
+    }
+    ol_context *context = ol_context_new(NULL);
+    if (!context) out_of_memory();
+    int code = targets_open(&targets, context, o);
+    if (code == EXIT_DONE) {
+        if (!inputs_list(&p->inputs, o, walk)) p->exit_code = EXIT_INPUT;
+        run_on_targets(p, o, &targets);
+    } else {
+        p->exit_code = code;
+    }
+    targets_close(&targets);
+    ol_context_free(context);
+}
+
+void predictions_free(struct predictions *p) {
+    for (size_t i = 0; i < p->n_models * p->n_targets; i++) free(p->at[i].target), free(p->at[i].kernels);
+    free(p->at);
+    inputs_free(&p->inputs);
+}
