@@ -34,7 +34,7 @@ struct cost_row {
 };
 
 enum runtime_id {
-#define RUNTIME(id, name, about, lowering, view, all, launch, run, pack, grain, error) RT_##id,
+#define RUNTIME(id, name, about, lowering, view, fuses, all, launch, run, pack, grain, error) RT_##id,
 #define COST(runtime, kind, rate, share, memory, launch, channel)
 #include "cpu_runtimes.def"
 #undef RUNTIME
@@ -45,11 +45,12 @@ enum runtime_id {
 static const struct cpu_runtime {
     const char *name, *about, *lowering;
     enum view view;
+    bool fuses;
     bool all_cores; /* uses them all unless told otherwise */
     double launch_kcycles, run_kcycles, pack_bytes_per_cycle, grain_macs, relative_error;
 } runtimes[] = {
-#define RUNTIME(id, name, about, lowering, view, all, launch, run, pack, grain, error)                                 \
-    {name, about, lowering, view, all, launch, run, pack, grain, error},
+#define RUNTIME(id, name, about, lowering, view, fuses, all, launch, run, pack, grain, error)                          \
+    {name, about, lowering, view, fuses, all, launch, run, pack, grain, error},
 #define COST(runtime, kind, rate, share, memory, launch, channel)
 #include "cpu_runtimes.def"
 #undef RUNTIME
@@ -60,7 +61,7 @@ static const struct {
     enum runtime_id runtime;
     struct cost_row row;
 } costs[] = {
-#define RUNTIME(id, name, about, lowering, view, all, launch, run, pack, grain, error)
+#define RUNTIME(id, name, about, lowering, view, fuses, all, launch, run, pack, grain, error)
 #define COST(runtime, kind, rate, share, memory, launch, channel)                                                      \
     {RT_##runtime, {KC_##kind, RATE_##rate, share, memory, launch, channel}},
 #include "cpu_runtimes.def"
@@ -68,7 +69,7 @@ static const struct {
 #undef COST
 };
 
-/* What joins the kernel before it where nothing else reads that: all but PyTorch do it. */
+/* What joins the kernel before it where nothing else reads that. */
 static const struct fuse_rule fusions[] = {
     {KC_CONV, KC_NORM},
     {KC_POINTWISE, KC_NORM},
@@ -250,7 +251,7 @@ static enum status set_numbers(struct maker *m, struct analytic *a) {
 static struct runtime make_runtime(const struct maker *m) {
     const struct cpu_runtime *r = m->spec.runtime;
     struct runtime runtime = {.lowering = r->lowering, .view = m->spec.view, .threads = (int)m->spec.cores};
-    if (r != &runtimes[RT_EAGER]) {
+    if (r->fuses) {
         runtime.fuse = fusions;
         runtime.n_fuse = COUNT_OF(fusions);
     }

@@ -55,7 +55,7 @@ enum status target_save(const struct target *, const char *path, struct diag *) 
 
 /* Whether a target's name is such a specification: "llvm:...". */
 bool llvm_target_is(const char *name);
-/* An analytic target from "llvm:CPU[@GHz][,cores=N][,bw=GB/s][,runtime=tflite|eager|ort][,view=kept|prune|full]" and the
+/* An analytic target from "llvm:CPU[@GHz][,cores=N][,bw=GB/s][,runtime=tflite|eager|mobile|ort][,view=kept|prune|full]" and the
  * table of CPUs that onnx-latency-codegen made (models/cpus.json). What is left out is that of a usual machine. */
 enum status llvm_target(struct target **, const char *spec, const char *table_path, struct arena *,
                         struct diag *) MUST_CHECK;

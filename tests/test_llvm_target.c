@@ -80,7 +80,7 @@ Test(llvm_target, wrong_ones_are_refused) {
     refused("llvm:haswell,bw=", "bandwidth in GB/s");
     refused("llvm:haswell,bandwidth=3", "no option is called \"bandwidth\": cores, bw, runtime, view");
     refused("llvm:haswell,cores", "\"cores\" is not KEY=VALUE");
-    refused("llvm:haswell,runtime=tvm", "no runtime is called \"tvm\": tflite, eager, ort");
+    refused("llvm:haswell,runtime=tvm", "no runtime is called \"tvm\": tflite, eager, mobile, ort");
     refused("llvm:haswell,view=none", "view \"none\"");
 }
 
