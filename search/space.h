@@ -56,6 +56,18 @@ struct graph *space_graph(const struct space *, const struct arch *, int64_t bat
 size_t space_encoding(const struct space *);
 void space_encode(const struct space *, const struct arch *, double *onehot);
 
+/* ---- space_price.c ---- */
+
+extern const struct runtime space_runtime; /* how graphs of measured networks are lowered: the view is set apart */
+
+/* Rows of learned features of an architecture in the graph views that its space tells apart (the others are left out):
+ * the graph is built and takes the passes a file takes. Nothing of `scratch` is used afterwards. */
+enum status space_features(const struct space *, const struct arch *, int64_t batch, struct features[VIEW_COUNT],
+                           struct arena *scratch, struct diag *) MUST_CHECK;
+static inline size_t space_views(const struct space *s) {
+    return s->views ? VIEW_COUNT : 1;
+}
+
 /* ---- What the builders share (space_block.c) ---- */
 
 /* A constant with its value, also in a weightless graph. */
