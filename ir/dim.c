@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_TERMS = 16, MAX_DEGREE = 6 };
+enum { MAX_TERMS = 16, MAX_DEGREE = 6, MAX_WEIGHT = 512 };
 enum expr_kind { EX_SYMBOL = 1, EX_FRESH, EX_FLOORDIV, EX_MIN, EX_MAX, EX_POLY };
 
 struct term {
@@ -27,9 +27,10 @@ struct poly {
 struct expr {
     enum expr_kind kind;
     const char *name; /* symbols */
-    int64_t lo, hi;   /* of symbols */
+    int64_t lo, hi;   /* of atoms */
     dim a, b;         /* functions */
     const struct poly *poly;
+    uint32_t weight; /* symbols mentioned, all the way down: what a walk over the expression costs */
 };
 
 struct dims {
@@ -102,6 +103,13 @@ static size_t poly_key(const struct poly *p, int64_t *key) {
     return n * sizeof *key;
 }
 
+static uint32_t poly_weight(const struct dims *dims, const struct poly *p) {
+    uint32_t weight = 0;
+    for (uint32_t i = 0; i < p->n; i++)
+        for (uint32_t k = 0; k < p->terms[i].degree; k++) weight += dims->exprs[p->terms[i].atoms[k]].weight;
+    return weight;
+}
+
 static dim store(struct dims *dims, const struct poly *p) {
     int64_t key[2 + MAX_TERMS * (2 + MAX_DEGREE)];
     if (p->failed) return DIM_UNKNOWN;
@@ -111,7 +119,7 @@ static dim store(struct dims *dims, const struct poly *p) {
     size_t length = poly_key(p, key);
     uint32_t id;
     if (map_get(&dims->interned, key, length, &id)) return id_dim(id);
-    struct expr expr = {.kind = EX_POLY, .poly = arena_copy(dims->arena, p, sizeof *p)};
+    struct expr expr = {.kind = EX_POLY, .poly = arena_copy(dims->arena, p, sizeof *p), .weight = poly_weight(dims, p)};
     return intern_expr(dims, key, length, expr);
 }
 
@@ -184,27 +192,163 @@ static struct poly multiply(const struct poly *a, const struct poly *b) {
     return p;
 }
 
+/* ---- Bounds: intervals; INT64_MIN below and INT64_MAX above stand for no bound ---- */
+
+struct interval {
+    int64_t lo, hi;
+};
+
+static const struct interval anything = {INT64_MIN, INT64_MAX};
+
+static bool is_infinite(int64_t bound) {
+    return bound == INT64_MIN || bound == INT64_MAX;
+}
+
+static int64_t times(int64_t a, int64_t b) { /* infinity times zero is zero */
+    if (!a || !b) return 0;
+    if (is_infinite(a) || is_infinite(b)) return (a > 0) == (b > 0) ? INT64_MAX : INT64_MIN;
+    return num_mul_sat(a, b);
+}
+
+static int64_t least(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+static int64_t greatest(int64_t a, int64_t b) {
+    return a > b ? a : b;
+}
+
+static struct interval interval_add(struct interval x, struct interval y) {
+    bool below = x.lo != INT64_MIN && y.lo != INT64_MIN, above = x.hi != INT64_MAX && y.hi != INT64_MAX;
+    return (struct interval){below ? num_add_sat(x.lo, y.lo) : INT64_MIN, above ? num_add_sat(x.hi, y.hi) : INT64_MAX};
+}
+
+static struct interval interval_mul(struct interval x, struct interval y) {
+    int64_t a = times(x.lo, y.lo), b = times(x.lo, y.hi), c = times(x.hi, y.lo), d = times(x.hi, y.hi);
+    return (struct interval){least(least(a, b), least(c, d)), greatest(greatest(a, b), greatest(c, d))};
+}
+
+static int64_t bound_div(int64_t a, int64_t b) { /* b >= 1 */
+    if (is_infinite(a)) return a;
+    return b == INT64_MAX ? (a < 0 ? -1 : 0) : num_floordiv(a, b);
+}
+
+static struct interval interval_div(struct interval a, struct interval b) {
+    if (b.lo < 1) return anything;
+    return (struct interval){bound_div(a.lo, a.lo >= 0 ? b.hi : b.lo), bound_div(a.hi, a.hi >= 0 ? b.lo : b.hi)};
+}
+
+static struct interval interval_pick(bool smaller, struct interval a, struct interval b) {
+    if (smaller) return (struct interval){least(a.lo, b.lo), least(a.hi, b.hi)};
+    return (struct interval){greatest(a.lo, b.lo), greatest(a.hi, b.hi)};
+}
+
+static struct interval sum_bounds(const struct dims *dims, const struct poly *p) {
+    struct interval sum = {p->constant, p->constant};
+    for (uint32_t i = 0; i < p->n; i++) {
+        struct interval product = {p->terms[i].factor, p->terms[i].factor};
+        for (uint32_t k = 0; k < p->terms[i].degree; k++) {
+            const struct expr *atom = &dims->exprs[p->terms[i].atoms[k]];
+            product = interval_mul(product, (struct interval){atom->lo, atom->hi});
+        }
+        sum = interval_add(sum, product);
+    }
+    return sum;
+}
+
+static struct interval poly_bounds(const struct dims *, const struct poly *, int budget);
+
+/* scale * (p without term i) + (the term's factor) * by */
+static struct poly replace_term(const struct dims *dims, const struct poly *p, uint32_t i, int64_t scale, dim by) {
+    struct poly sum = {0}, rest = *p, other = load(dims, by);
+    rest.n--;
+    memmove(&rest.terms[i], &rest.terms[i + 1], (rest.n - i) * sizeof *rest.terms);
+    add_scaled(&sum, &rest, scale);
+    add_scaled(&sum, &other, p->terms[i].factor);
+    return sum;
+}
+
+/* a - (k - 1) <= k floor(a / k) <= a */
+static struct interval without_floordiv(const struct dims *dims, const struct poly *p, uint32_t i, int budget) {
+    const struct expr *atom = &dims->exprs[p->terms[i].atoms[0]];
+    int64_t k = atom->b.value, slack = num_mul_sat(p->terms[i].factor, k - 1);
+    struct poly scaled = replace_term(dims, p, i, k, atom->a);
+    if (scaled.failed || is_infinite(slack)) return anything;
+    struct interval x = poly_bounds(dims, &scaled, budget - 1);
+    struct interval loose = {slack > 0 ? -slack : 0, slack > 0 ? 0 : -slack};
+    x = interval_add(x, loose);
+    return (struct interval){x.lo == INT64_MIN ? x.lo : num_ceildiv(x.lo, k), bound_div(x.hi, k)};
+}
+
+/* A sum with min(a, b) in it is the smaller of the sums with a and with b, or the greater for a negative factor. */
+static struct interval without_pick(const struct dims *dims, const struct poly *p, uint32_t i, int budget) {
+    const struct expr *atom = &dims->exprs[p->terms[i].atoms[0]];
+    struct poly with_a = replace_term(dims, p, i, 1, atom->a), with_b = replace_term(dims, p, i, 1, atom->b);
+    if (with_a.failed || with_b.failed) return anything;
+    return interval_pick((atom->kind == EX_MIN) == (p->terms[i].factor > 0), poly_bounds(dims, &with_a, budget - 3),
+                         poly_bounds(dims, &with_b, budget - 3));
+}
+
+/* Interval arithmetic forgets that two terms speak of the same symbol. The first function that stands alone in a term
+ * is therefore also taken apart, so that what it shares with the others cancels: n - floor(n / 2) is positive. */
+static struct interval poly_bounds(const struct dims *dims, const struct poly *p, int budget) {
+    struct interval sum = sum_bounds(dims, p), other = anything;
+    for (uint32_t i = 0; i < p->n && p->n > 1 && budget > 0; i++) {
+        const struct expr *atom = &dims->exprs[p->terms[i].atoms[0]];
+        bool divided = atom->kind == EX_FLOORDIV && dim_is_number(atom->b) && atom->b.value > 0;
+        if (p->terms[i].degree != 1 || (!divided && atom->kind != EX_MIN && atom->kind != EX_MAX)) continue;
+        other = divided ? without_floordiv(dims, p, i, budget) : without_pick(dims, p, i, budget);
+        break;
+    }
+    return (struct interval){greatest(sum.lo, other.lo), least(sum.hi, other.hi)};
+}
+
+static struct interval bounds_of(const struct dims *dims, dim d) {
+    if (dim_is_unknown(d)) return anything;
+    struct poly p = load(dims, d);
+    return poly_bounds(dims, &p, 6); /* a few functions deep; min and max branch and cost more */
+}
+
+void dim_bounds(const struct graph *g, dim d, int64_t *lo, int64_t *hi) {
+    struct interval bounds = bounds_of(g->exprs, d);
+    *lo = bounds.lo;
+    *hi = bounds.hi;
+}
+
+bool dim_is_positive(const struct graph *g, dim d) {
+    return bounds_of(g->exprs, d).lo >= 1;
+}
+
 /* ---- Symbols ---- */
 
 dim dim_symbol(struct graph *g, const char *name) {
     struct dims *dims = g->exprs;
     const char *interned = intern_str(g->names, name);
-    struct {
-        int64_t kind;
-        const char *name;
-    } key = {EX_SYMBOL, interned};
-    return intern_expr(dims, &key, sizeof key,
-                       (struct expr){.kind = EX_SYMBOL, .name = interned, .lo = 1, .hi = INT64_MAX});
+    int64_t key[] = {EX_SYMBOL, (int64_t)(uintptr_t)interned};
+    return intern_expr(dims, key, sizeof key,
+                       (struct expr){.kind = EX_SYMBOL, .name = interned, .lo = 1, .hi = INT64_MAX, .weight = 1});
 }
 
 dim dim_fresh(struct graph *g, const char *hint, int64_t lo, int64_t hi) {
-    struct expr expr = {.kind = EX_FRESH, .name = intern_str(g->names, hint), .lo = lo, .hi = hi};
+    struct expr expr = {.kind = EX_FRESH, .name = intern_str(g->names, hint), .lo = lo, .hi = hi, .weight = 1};
     return lo == hi ? DIM(lo) : id_dim(add_expr(g->exprs, expr));
 }
 
+static uint32_t weight_of(const struct dims *dims, dim d) {
+    return dim_is_number(d) ? 0 : dims->exprs[d.expr].weight;
+}
+
 static dim function(struct dims *dims, enum expr_kind kind, dim a, dim b) {
+    if (dim_is_unknown(a) || dim_is_unknown(b)) return DIM_UNKNOWN;
     int64_t key[] = {kind, a.value, a.expr, b.value, b.expr};
-    return intern_expr(dims, key, sizeof key, (struct expr){.kind = kind, .a = a, .b = b});
+    uint32_t weight = weight_of(dims, a) + weight_of(dims, b), id;
+    if (map_get(&dims->interned, key, sizeof key, &id)) return id_dim(id);
+    if (weight > MAX_WEIGHT) return DIM_UNKNOWN;
+    struct interval x = bounds_of(dims, a), y = bounds_of(dims, b);
+    struct interval bounds = kind == EX_FLOORDIV ? interval_div(x, y) : interval_pick(kind == EX_MIN, x, y);
+    if (bounds.lo == bounds.hi) return DIM(bounds.lo);
+    return intern_expr(
+        dims, key, sizeof key,
+        (struct expr){.kind = kind, .lo = bounds.lo, .hi = bounds.hi, .a = a, .b = b, .weight = weight + 1});
 }
 
 /* ---- Arithmetic ---- */
@@ -247,36 +391,58 @@ static bool unnest(struct graph *g, const struct poly *p, int64_t m, dim *out) {
     if (p->n != 1 || p->terms[0].factor != 1 || p->terms[0].degree != 1) return false;
     const struct expr *inner = &g->exprs->exprs[p->terms[0].atoms[0]];
     int64_t shift, divisor;
-    if (inner->kind != EX_FLOORDIV || !dim_is_number(inner->b) || m <= 0) return false;
+    if (inner->kind != EX_FLOORDIV || !dim_is_number(inner->b)) return false;
     if (!num_mul(p->constant, inner->b.value, &shift) || !num_mul(inner->b.value, m, &divisor)) return false;
     dim numerator = inner->a;
     *out = dim_floordiv(g, dim_add(g, numerator, DIM(shift)), DIM(divisor));
     return true;
 }
 
-static dim divide_by_number(struct graph *g, dim a, int64_t k) {
+/* x / by, if it is whole. */
+static bool divides(int64_t by, int64_t x, int64_t *quotient) {
+    if (by == -1) return num_sub(0, x, quotient);
+    *quotient = x / by;
+    return x % by == 0;
+}
+
+static int64_t common_divisor(int64_t a, int64_t b) {
+    while (b) {
+        int64_t rest = a % b;
+        a = b;
+        b = rest;
+    }
+    return a < 0 ? -a : a;
+}
+
+/* floor(rest / k) with what all terms and k share taken out: floor((g a + r) / (g k)) = floor(a / k) for 0 <= r < g. */
+static dim divide_rest(struct graph *g, struct poly *rest, int64_t k) {
+    int64_t shared = k;
+    for (uint32_t i = 0; i < rest->n; i++) shared = common_divisor(rest->terms[i].factor, shared);
+    for (uint32_t i = 0; i < rest->n; i++) rest->terms[i].factor /= shared;
+    rest->constant = num_floordiv(rest->constant, shared);
+    return function(g->exprs, EX_FLOORDIV, store(g->exprs, rest), DIM(k / shared));
+}
+
+static dim divide_by_positive(struct graph *g, dim a, int64_t k) {
     struct poly p = load(g->exprs, a), whole = {0}, rest = {0};
-    dim out;
+    dim out = DIM(0); /* without terms: 0 <= rest < k */
     if (unnest(g, &p, k, &out)) return out;
     whole.constant = num_floordiv(p.constant, k);
-    rest.constant = p.constant - whole.constant * k;
+    rest.constant = p.constant % k;
+    if (rest.constant < 0) rest.constant += k;
     for (uint32_t i = 0; i < p.n; i++) {
         struct term term = p.terms[i];
-        bool divides = term.factor % k == 0;
-        if (divides) term.factor /= k;
-        add_term(divides ? &whole : &rest, &term);
+        bool divided = divides(k, term.factor, &term.factor);
+        add_term(divided ? &whole : &rest, divided ? &term : &p.terms[i]);
     }
-    if (rest.n)
-        out = function(g->exprs, EX_FLOORDIV, store(g->exprs, &rest), DIM(k));
-    else
-        out = DIM(0); /* 0 <= rest < k */
+    if (rest.n) out = divide_rest(g, &rest, k);
     return dim_add(g, store(g->exprs, &whole), out);
 }
 
 static bool term_divides(const struct term *by, const struct term *term, struct term *quotient) {
-    *quotient = (struct term){.factor = term->factor / by->factor};
     uint32_t matched = 0;
-    if (term->factor % by->factor) return false;
+    *quotient = (struct term){0};
+    if (!divides(by->factor, term->factor, &quotient->factor)) return false;
     for (uint32_t i = 0; i < term->degree; i++)
         if (matched < by->degree && term->atoms[i] == by->atoms[matched])
             matched++;
@@ -285,40 +451,45 @@ static bool term_divides(const struct term *by, const struct term *term, struct 
     return matched == by->degree;
 }
 
-static dim divide_by_monomial(struct graph *g, dim a, dim b, const struct term *by) {
-    struct poly p = load(g->exprs, a), whole = {0}, rest = {.constant = p.constant};
-    for (uint32_t i = 0; i < p.n; i++) {
+static dim divide_by_monomial(struct graph *g, const struct poly *p, dim b, const struct term *by) {
+    struct poly whole = {0}, rest = {.constant = p->constant};
+    for (uint32_t i = 0; i < p->n; i++) {
         struct term quotient;
-        if (term_divides(by, &p.terms[i], &quotient))
-            add_term(&whole, &quotient);
-        else
-            add_term(&rest, &p.terms[i]);
+        bool divided = term_divides(by, &p->terms[i], &quotient);
+        add_term(divided ? &whole : &rest, divided ? &quotient : &p->terms[i]);
     }
     dim out = DIM(0);
     if (rest.n || rest.constant) out = function(g->exprs, EX_FLOORDIV, store(g->exprs, &rest), b);
     return dim_add(g, store(g->exprs, &whole), out);
 }
 
-/* a = k b for a number k? */
-static bool is_multiple(const struct poly *p, const struct poly *q, int64_t *k) {
+/* p = q * quotient? Long division; the order of terms is the graded lexicographic one, so leading terms divide. */
+static bool divide_exactly(const struct poly *p, const struct poly *q, struct poly *quotient) {
     struct poly rest = *p;
-    if (!p->n || p->terms[0].factor % q->terms[0].factor) return false;
-    *k = p->terms[0].factor / q->terms[0].factor;
-    add_scaled(&rest, q, -*k);
-    return !rest.failed && !rest.n && !rest.constant;
+    *quotient = (struct poly){0};
+    while (!rest.failed && rest.n) {
+        struct poly step = {.n = 1};
+        if (!term_divides(&q->terms[0], &rest.terms[0], &step.terms[0])) return false;
+        if (!step.terms[0].degree) step = (struct poly){.constant = step.terms[0].factor};
+        add_scaled(quotient, &step, 1);
+        struct poly product = multiply(q, &step);
+        add_scaled(&rest, &product, -1);
+        if (quotient->failed) return false;
+    }
+    return !rest.failed && !rest.constant;
 }
 
 dim dim_floordiv(struct graph *g, dim a, dim b) {
-    int64_t k;
+    struct poly quotient;
     if (dim_is(b, 0) || dim_is_unknown(a) || dim_is_unknown(b)) return DIM_UNKNOWN;
     if (dim_is(b, 1)) return a;
+    if (dim_is_number(b) && b.value < 0) return dim_floordiv(g, dim_sub(g, DIM(0), a), dim_sub(g, DIM(0), b));
     if (dim_is_number(a) && dim_is_number(b)) return DIM(num_floordiv(a.value, b.value));
-    if (dim_is_number(b) && b.value == -1) return dim_sub(g, DIM(0), a);
-    if (dim_is_number(b)) return divide_by_number(g, a, b.value);
+    if (dim_is_number(b)) return divide_by_positive(g, a, b.value);
+    if (dim_is(a, 0)) return a;
     struct poly p = load(g->exprs, a), q = load(g->exprs, b);
-    if (is_multiple(&p, &q, &k)) return DIM(k);
-    if (dim_is(a, 0)) return DIM(0);
-    if (q.n == 1 && !q.constant) return divide_by_monomial(g, a, b, &q.terms[0]);
+    if (divide_exactly(&p, &q, &quotient)) return store(g->exprs, &quotient);
+    if (q.n == 1 && !q.constant) return divide_by_monomial(g, &p, b, &q.terms[0]);
     return function(g->exprs, EX_FLOORDIV, a, b);
 }
 
@@ -333,6 +504,8 @@ dim dim_mod(struct graph *g, dim a, dim b) {
 static dim pick(struct graph *g, enum expr_kind kind, dim a, dim b) {
     int64_t lo, hi;
     if (dim_is_unknown(a) || dim_is_unknown(b)) return DIM_UNKNOWN;
+    int64_t neutral = kind == EX_MIN ? INT64_MAX : INT64_MIN; /* "to the end" in slices */
+    if (dim_is(a, neutral) || dim_is(b, neutral)) return dim_is(a, neutral) ? b : a;
     dim difference = dim_sub(g, a, b);
     dim_bounds(g, difference, &lo, &hi);
     if (!dim_is_unknown(difference) && lo >= 0) return kind == EX_MIN ? b : a;
@@ -346,81 +519,6 @@ dim dim_min(struct graph *g, dim a, dim b) {
 }
 dim dim_max(struct graph *g, dim a, dim b) {
     return pick(g, EX_MAX, a, b);
-}
-
-/* ---- Bounds: intervals, INT64_MIN and INT64_MAX stand for no bound ---- */
-
-struct interval {
-    int64_t lo, hi;
-};
-
-static struct interval bounds_of(const struct dims *dims, dim d);
-
-static int64_t times(int64_t a, int64_t b) { /* infinity times zero is zero */
-    return a && b ? num_mul_sat(a, b) : 0;
-}
-
-static struct interval interval_mul(struct interval x, struct interval y) {
-    int64_t c[] = {times(x.lo, y.lo), times(x.lo, y.hi), times(x.hi, y.lo), times(x.hi, y.hi)};
-    struct interval r = {c[0], c[0]};
-    for (int i = 1; i < 4; i++) {
-        if (c[i] < r.lo) r.lo = c[i];
-        if (c[i] > r.hi) r.hi = c[i];
-    }
-    return r;
-}
-
-static int64_t bound_add(int64_t a, int64_t b) { /* an infinite bound stays infinite */
-    if (a == INT64_MAX || b == INT64_MAX) return INT64_MAX;
-    if (a == INT64_MIN || b == INT64_MIN) return INT64_MIN;
-    return num_add_sat(a, b);
-}
-
-static int64_t low_add(int64_t a, int64_t b) {
-    return a == INT64_MIN || b == INT64_MIN ? INT64_MIN : bound_add(a, b);
-}
-
-static int64_t bound_div(int64_t a, int64_t b) {
-    return a == INT64_MAX || a == INT64_MIN ? a : num_floordiv(a, b);
-}
-
-static struct interval divide_bounds(struct interval a, struct interval b) {
-    if (b.lo < 1) return (struct interval){INT64_MIN, INT64_MAX};
-    int64_t lo = bound_div(a.lo, a.lo >= 0 && b.hi != INT64_MAX ? b.hi : b.lo);
-    if (a.lo >= 0 && b.hi == INT64_MAX) lo = 0;
-    int64_t hi = a.hi >= 0 ? bound_div(a.hi, b.lo) : -1;
-    return (struct interval){lo, hi};
-}
-
-static struct interval atom_bounds(const struct dims *dims, const struct expr *expr) {
-    if (expr->kind == EX_SYMBOL || expr->kind == EX_FRESH) return (struct interval){expr->lo, expr->hi};
-    struct interval a = bounds_of(dims, expr->a), b = bounds_of(dims, expr->b);
-    if (expr->kind == EX_FLOORDIV) return divide_bounds(a, b);
-    bool least = expr->kind == EX_MIN;
-    return (struct interval){(a.lo < b.lo) == least ? a.lo : b.lo, (a.hi < b.hi) == least ? a.hi : b.hi};
-}
-
-static struct interval bounds_of(const struct dims *dims, dim d) {
-    if (dim_is_unknown(d)) return (struct interval){INT64_MIN, INT64_MAX};
-    struct poly p = load(dims, d);
-    struct interval sum = {p.constant, p.constant};
-    for (uint32_t i = 0; i < p.n; i++) {
-        struct interval product = {p.terms[i].factor, p.terms[i].factor};
-        for (uint32_t k = 0; k < p.terms[i].degree; k++)
-            product = interval_mul(product, atom_bounds(dims, &dims->exprs[p.terms[i].atoms[k]]));
-        sum = (struct interval){low_add(sum.lo, product.lo), bound_add(sum.hi, product.hi)};
-    }
-    return sum;
-}
-
-void dim_bounds(const struct graph *g, dim d, int64_t *lo, int64_t *hi) {
-    struct interval bounds = bounds_of(g->exprs, d);
-    *lo = bounds.lo;
-    *hi = bounds.hi;
-}
-
-bool dim_is_positive(const struct graph *g, dim d) {
-    return bounds_of(g->exprs, d).lo >= 1;
 }
 
 /* ---- Substitution and symbols ---- */

@@ -106,9 +106,95 @@ Test(dim, substitutes_inside_functions) {
     cr_assert(dim_is(dim_substitute(g, dim_substitute(g, d, "h", 224), "n", 3), 336));
 }
 
+Test(dim, divides_by_sums) {
+    dim seq = add(mul(n, 2), 1), all = dim_mul(g, dim_mul(g, seq, h), DIM(64));
+    cr_assert(dim_same(dim_floordiv(g, all, seq), mul(h, 64)));
+    cr_assert(dim_same(dim_floordiv(g, dim_mul(g, seq, add(h, 3)), seq), add(h, 3)));
+    cr_assert_str_eq(text(dim_floordiv(g, h, seq)), "floor(h/(2*n+1))");
+    cr_assert(dim_same(quo(mul(n, 6), 4), quo(mul(n, 3), 2)));
+    cr_assert(dim_same(quo(add(mul(n, 6), 1), 4), quo(mul(n, 3), 2)));
+    cr_assert_str_eq(text(dim_ceildiv(g, n, n)), "1");
+    cr_assert_str_eq(text(dim_ceildiv(g, mul(h, 3), h)), "3");
+}
+
+Test(dim, bounds_see_what_terms_share) {
+    int64_t lo, hi;
+    dim_bounds(g, dim_mod(g, n, DIM(4)), &lo, &hi);
+    cr_assert_eq(lo, 0);
+    cr_assert_eq(hi, 3);
+    cr_assert(dim_is_positive(g, dim_sub(g, n, quo(n, 2))));
+    cr_assert(dim_same(dim_max(g, n, quo(n, 2)), n));
+    dim least = dim_min(g, n, h);
+    cr_assert(dim_same(dim_min(g, least, h), least));
+    cr_assert(dim_same(dim_max(g, least, h), h));
+    dim_bounds(g, dim_sub(g, n, least), &lo, &hi);
+    cr_assert_eq(lo, 0);
+    cr_assert_eq(hi, INT64_MAX);
+    dim_bounds(g, dim_sub(g, DIM(5), n), &lo, &hi);
+    cr_assert_eq(lo, INT64_MIN);
+    cr_assert_eq(hi, 4);
+    cr_assert(dim_same(dim_min(g, n, DIM(INT64_MAX)), n));
+    cr_assert(dim_same(dim_mod(g, dim_mod(g, n, DIM(4)), DIM(7)), dim_mod(g, n, DIM(4))));
+}
+
+/* Every level mentions the one below twice: without a limit a walk over it would take 2^100 steps. */
+Test(dim, nesting_is_limited) {
+    dim d = n;
+    for (int i = 0; i < 100; i++) d = dim_floordiv(g, dim_mul(g, d, add(d, i)), add(h, i));
+    cr_assert(dim_is_unknown(d));
+}
+
+/* Every expression, built from random steps, has the value that arithmetic on numbers gives, within its bounds. */
+Test(dim, agrees_with_numbers) {
+    struct rng rng;
+    rng_seed(&rng, 7);
+    for (int round = 0; round < 20000; round++) {
+        int64_t at_n = 1 + (int64_t)rng_below(&rng, 20), at_h = 1 + (int64_t)rng_below(&rng, 20), value = at_n, lo, hi;
+        dim d = n;
+        for (int step = 0; step < 6; step++) {
+            int64_t k = (int64_t)rng_below(&rng, 9) - 3;
+            bool symbol = rng_below(&rng, 3) == 0;
+            dim other = symbol ? h : DIM(k);
+            int64_t number = symbol ? at_h : k;
+            switch (rng_below(&rng, 7)) {
+            case 0:
+                d = dim_add(g, d, other), value += number;
+                break;
+            case 1:
+                d = dim_sub(g, d, other), value -= number;
+                break;
+            case 2:
+                d = dim_mul(g, d, other), value *= number;
+                break;
+            case 3:
+                if (!number) break;
+                d = dim_floordiv(g, d, other), value = num_floordiv(value, number);
+                break;
+            case 4:
+                if (number < 1) break;
+                d = dim_mod(g, d, other), value -= number * num_floordiv(value, number);
+                break;
+            case 5:
+                d = dim_min(g, d, other), value = value < number ? value : number;
+                break;
+            default:
+                d = dim_max(g, d, other), value = value > number ? value : number;
+            }
+        }
+        if (dim_is_unknown(d)) continue;
+        dim_bounds(g, d, &lo, &hi);
+        cr_assert(lo <= value && value <= hi, "%s: %ld not in %ld..%ld", text(d), value, lo, hi);
+        dim found = dim_substitute(g, dim_substitute(g, d, "n", at_n), "h", at_h);
+        cr_assert(dim_is(found, value), "%s at n=%ld h=%ld: %ld, not %ld", text(d), at_n, at_h, found.value, value);
+    }
+}
+
 Test(dim, overflow_is_unknown) {
     cr_assert(dim_is_unknown(dim_mul(g, DIM(INT64_MAX), DIM(2))));
     cr_assert(dim_is_unknown(dim_add(g, DIM(INT64_MAX), DIM(1))));
+    cr_assert(dim_is_unknown(dim_floordiv(g, DIM(INT64_MIN), DIM(-1))));
+    cr_assert(dim_is_unknown(dim_floordiv(g, mul(n, INT64_MIN), mul(n, -1))) ||
+              !dim_is_number(dim_floordiv(g, mul(n, INT64_MIN), mul(n, -1))));
     dim d = n;
     for (int i = 0; i < 10; i++) d = dim_mul(g, d, add(h, i));
     cr_assert(dim_is_unknown(d));
