@@ -4,6 +4,26 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Under the address sanitizer every allocation ends in forbidden bytes. */
+#if defined(__SANITIZE_ADDRESS__)
+#define POISONED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define POISONED 1
+#endif
+#endif
+
+#ifdef POISONED
+#include <sanitizer/asan_interface.h>
+enum { GAP = 16 };
+#define POISON(at, bytes)   __asan_poison_memory_region((at), (bytes))
+#define UNPOISON(at, bytes) __asan_unpoison_memory_region((at), (bytes))
+#else
+enum { GAP = 0 };
+#define POISON(at, bytes)   ((void)0)
+#define UNPOISON(at, bytes) ((void)0)
+#endif
+
 enum { ALIGNMENT = 16, FIRST_BLOCK = 16 << 10, LARGEST_STEP = 4 << 20 };
 
 struct arena_block {
@@ -23,7 +43,8 @@ static void *get_block(const struct allocator *allocator, size_t bytes) {
     return allocator ? allocator->alloc(allocator->user, bytes) : malloc(bytes);
 }
 
-static void put_block(const struct allocator *allocator, void *block) {
+static void put_block(const struct allocator *allocator, struct arena_block *block) {
+    UNPOISON(block_bytes(block), block->size);
     if (allocator)
         allocator->free(allocator->user, block);
     else
@@ -47,18 +68,20 @@ static struct arena_block *add_block(struct arena *arena, size_t least) {
     struct arena_block *block = get_block(arena->allocator, round_up(sizeof *block) + size);
     if (!block) out_of_memory(arena);
     *block = (struct arena_block){.next = arena->head, .size = size};
+    POISON(block_bytes(block), size);
     return arena->head = block;
 }
 
 void *arena_alloc(struct arena *arena, size_t bytes) {
     if (bytes > SIZE_MAX / 2) out_of_memory(arena);
-    size_t rounded = round_up(bytes ? bytes : 1);
+    size_t rounded = round_up(bytes ? bytes : 1) + GAP;
     struct arena_block *block = arena->head;
     if (!block || block->size - block->used < rounded) block = add_block(arena, rounded);
     void *result = block_bytes(block) + block->used;
     block->used += rounded;
     arena->used_bytes += rounded;
-    return memset(result, 0, rounded);
+    UNPOISON(result, bytes);
+    return memset(result, 0, bytes);
 }
 
 void *arena_array(struct arena *arena, size_t count, size_t size) {
@@ -90,11 +113,16 @@ char *arena_strndup(struct arena *arena, const char *text, size_t length) {
 }
 
 char *arena_vprintf(struct arena *arena, const char *fmt, va_list args) {
+    char start[256]; /* most texts fit, and are formatted once */
     va_list again;
     va_copy(again, args);
-    int length = vsnprintf(NULL, 0, fmt, args);
-    char *text = arena_alloc(arena, (size_t)(length > 0 ? length : 0) + 1);
-    if (length > 0) vsnprintf(text, (size_t)length + 1, fmt, again);
+    int written = vsnprintf(start, sizeof start, fmt, args);
+    size_t length = written > 0 ? (size_t)written : 0;
+    char *text = arena_alloc(arena, length + 1);
+    if (length < sizeof start)
+        memcpy(text, start, length);
+    else
+        vsnprintf(text, length + 1, fmt, again);
     va_end(again);
     return text;
 }
@@ -104,6 +132,18 @@ char *arena_printf(struct arena *arena, const char *fmt, ...) {
     va_start(args, fmt);
     char *text = arena_vprintf(arena, fmt, args);
     va_end(args);
+    return text;
+}
+
+char *arena_join(struct arena *arena, const char *const *parts, size_t n) {
+    size_t length = 0;
+    for (size_t i = 0; i < n; i++) length += strlen(parts[i]);
+    char *text = arena_alloc(arena, length + 1), *at = text;
+    for (size_t i = 0; i < n; i++) {
+        size_t part = strlen(parts[i]);
+        memcpy(at, parts[i], part);
+        at += part;
+    }
     return text;
 }
 
@@ -121,6 +161,7 @@ void arena_reset(struct arena *arena) {
     free_from(arena, arena->head->next); /* the newest is the largest */
     arena->head->next = NULL;
     arena->head->used = 0;
+    POISON(block_bytes(arena->head), arena->head->size);
 }
 
 void arena_free(struct arena *arena) {

@@ -66,6 +66,8 @@ void *arena_copy(struct arena *, const void *from, size_t bytes);
 char *arena_strndup(struct arena *, const char *text, size_t length); /* adds the NUL */
 char *arena_printf(struct arena *, const char *fmt, ...) PRINTF_LIKE(2, 3);
 char *arena_vprintf(struct arena *, const char *fmt, va_list);
+/* The texts in a row: where formatting would cost too much, as in messages made before anything failed. */
+char *arena_join(struct arena *, const char *const *parts, size_t n);
 void arena_reset(struct arena *); /* keeps one block */
 void arena_free(struct arena *);
 
@@ -112,7 +114,7 @@ struct diag {
 
 void diag_init(struct diag *, struct arena *);
 enum status diag_fail(struct diag *, enum status, const char *fmt, ...) PRINTF_LIKE(3, 4); /* returns the status */
-void diag_warn(struct diag *, const char *fmt, ...) PRINTF_LIKE(2, 3);                    /* equal warnings once */
+void diag_warn(struct diag *, const char *fmt, ...) PRINTF_LIKE(2, 3);                    /* equal ones once, at most 200 */
 
 /* num.c: arithmetic that says when it overflowed (true = fine), and saturating sums for counters. */
 
@@ -165,7 +167,7 @@ enum status json_number(const struct cJSON *object, const char *key, double *out
                         struct diag *) MUST_CHECK; /* required and finite */
 double json_number_or(const struct cJSON *object, const char *key, double otherwise);
 const char *json_string_or(const struct cJSON *object, const char *key, const char *otherwise);
-size_t json_numbers(const struct cJSON *object, const char *key, double *out, size_t max); /* how many it holds */
+size_t json_numbers(const struct cJSON *object, const char *key, double *out, size_t max); /* how many it holds; NaN: not a number */
 
 /* csv.c: a small table with a header; blank lines and lines starting with '#' are skipped; quoted fields allowed. */
 

@@ -159,7 +159,8 @@ enum status read_attrs(struct reader *r, const struct scope *scope, const Onnx__
         if (is_given(attrs, n, name)) return read_fail(r, ST_MODEL, "%s: attribute \"%s\" is given twice", label, name);
         TRY(resolve_attr(r, &a.scope, &a.text, label));
         if (!a.text) continue;
-        a.what = arena_printf(r->arena, "%s: attribute \"%s\"", label, name);
+        const char *parts[] = {label, ": attribute \"", name, "\""};
+        a.what = arena_join(r->arena, parts, COUNT_OF(parts));
         struct attr *out = &attrs[n++];
         out->name = name;
         out->type = type_of(a.text);

@@ -11,9 +11,10 @@ struct tensor_origin *read_tensor_origin(struct reader *r, uint32_t id) {
 /* As node_label(), of nodes that are not in the graph yet. */
 static const char *label_of(struct reader *r, const Onnx__NodeProto *node) {
     const char *domain = domain_of(node->domain), *type = text_or(node->op_type, ""), *name = text_or(node->name, "");
-    const char *what = *name ? "node" : "node giving";
+    const char *what = *name ? "node \"" : "node giving \"";
     if (!*name && node->n_output) name = node->output[0];
-    return arena_printf(r->arena, "%s \"%s\" (%s%s%s)", what, name, domain, *domain ? "." : "", type);
+    const char *parts[] = {what, name, "\" (", domain, *domain ? "." : "", type, ")"};
+    return arena_join(r->arena, parts, COUNT_OF(parts));
 }
 
 static bool find_name(const struct scope *s, const char *name, uint32_t *id) {
@@ -39,7 +40,8 @@ static enum status define(struct reader *r, struct scope *s, const char *name, c
 static enum status define_dense(struct reader *r, struct scope *s, const Onnx__TensorProto *t, size_t at) {
     const char *name = text_or(t->name, "");
     if (!*name) return read_fail(r, ST_MODEL, "initializer %zu has no name", at);
-    const char *what = arena_printf(r->arena, "initializer \"%s\"", name);
+    const char *parts[] = {"initializer \"", name, "\""};
+    const char *what = arena_join(r->arena, parts, COUNT_OF(parts));
     uint32_t id;
     TRY(define(r, s, name, what, &id));
     return read_dense(r, id, t, what);
@@ -112,9 +114,10 @@ static enum status declare_values(struct reader *r, struct scope *s, const Onnx_
 }
 
 static enum status define_outputs_of(struct reader *r, struct scope *s, const Onnx__NodeProto *node, uint32_t *ids) {
+    const char *label = label_of(r, node);
     for (size_t i = 0; i < node->n_output; i++) {
         ids[i] = NONE;
-        if (*node->output[i]) TRY(define(r, s, node->output[i], label_of(r, node), &ids[i]));
+        if (*node->output[i]) TRY(define(r, s, node->output[i], label, &ids[i]));
     }
     return ST_OK;
 }
