@@ -32,7 +32,7 @@ enum dtype infer_dtype_attr(const struct infer *in, const char *name, enum dtype
     return dtype > 0 && dtype < DT_COUNT ? (enum dtype)dtype : DT_UNDEFINED;
 }
 
-static bool is_readable(const struct tensor *t) {
+bool infer_is_readable(const struct tensor *t) {
     int64_t n = 1;
     if (t->kind != TY_TENSOR || t->rank == RANK_UNKNOWN || t->data.encoding == ENC_STRINGS) return false;
     for (int32_t i = 0; i < t->rank; i++)
@@ -44,7 +44,7 @@ static bool is_readable(const struct tensor *t) {
 const struct value *infer_value(const struct infer *in, uint32_t i) {
     struct tensor *t = infer_in(in, i);
     if (!t) return NULL;
-    if (!t->value && is_readable(t)) t->value = tensor_read(in->graph, t);
+    if (!t->value && infer_is_readable(t)) t->value = tensor_read(in->graph, t);
     return t->value;
 }
 
@@ -112,15 +112,16 @@ enum status infer_set_unknown(struct infer *in, uint32_t o, enum dtype dtype, co
     return infer_set(in, o, dtype, NULL, RANK_UNKNOWN);
 }
 
+/* "non_zero_12": the operator in words and a number, so that no two symbols look alike. */
 static dim make_symbol(struct infer *in, int64_t lo, int64_t hi) {
-    char hint[40];
+    char hint[64];
     size_t n = 0;
-    for (const char *c = in->node->op_type; *c && n + 1 < sizeof hint; c++) {
+    for (const char *c = in->node->op_type; *c && n < 32; c++) {
         bool upper = *c >= 'A' && *c <= 'Z', lower_before = n > 0 && c[-1] >= 'a' && c[-1] <= 'z';
-        if (upper && lower_before && n + 2 < sizeof hint) hint[n++] = '_';
+        if (upper && lower_before) hint[n++] = '_';
         hint[n++] = upper ? (char)(*c - 'A' + 'a') : *c;
     }
-    hint[n] = '\0';
+    snprintf(hint + n, sizeof hint - n, "_%u", ++in->state->n_symbols);
     return dim_fresh(in->graph, hint, lo, hi);
 }
 

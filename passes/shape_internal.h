@@ -22,6 +22,8 @@ dim infer_dim(const struct infer *, uint32_t i, int64_t axis);
 enum dtype infer_dtype(const struct infer *, uint32_t i); /* DT_UNDEFINED when left out or not known */
 /* What is known of the elements of input i (initializers are read on demand); NULL: nothing. */
 const struct value *infer_value(const struct infer *, uint32_t i);
+/* An initializer small enough to have a value, or of no elements; its data is not touched. */
+bool infer_is_readable(const struct tensor *);
 /* An attribute that holds a TensorProto.DataType; DT_UNDEFINED for what is none. */
 enum dtype infer_dtype_attr(const struct infer *, const char *name, enum dtype otherwise);
 /* Input i as integers, when it is at most 1-D and every element is a number. False: not known (or more than max). */
@@ -127,6 +129,7 @@ struct shape_state {
         int64_t lo, hi;
     } * entries;
     size_t n_entries, cap_entries;
+    uint32_t n_symbols;
     const struct type *declared;      /* by tensor: what the file says */
     const struct elements **elements; /* by tensor; NULL until a sequence or optional turns up */
     uint64_t work, work_limit;        /* nodes inferred; beyond the limit loops are not repeated for precision */
