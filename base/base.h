@@ -114,7 +114,7 @@ struct diag {
 
 void diag_init(struct diag *, struct arena *);
 enum status diag_fail(struct diag *, enum status, const char *fmt, ...) PRINTF_LIKE(3, 4); /* returns the status */
-void diag_warn(struct diag *, const char *fmt, ...) PRINTF_LIKE(2, 3);                    /* equal ones once, at most 200 */
+void diag_warn(struct diag *, const char *fmt, ...) PRINTF_LIKE(2, 3); /* equal warnings once, the first 200 */
 
 /* num.c: arithmetic that says when it overflowed (true = fine), and saturating sums for counters. */
 
@@ -152,7 +152,7 @@ void file_map_close(struct file_map *);
 
 struct file_out { /* written beside `path`, then renamed over it */
     FILE *stream;
-    char *path, *temporary; /* in the diag's arena */
+    char *path, *temporary; /* in the diag's arena; temporary NULL: not a regular file, written in place */
 };
 
 enum status file_out_open(struct file_out *, const char *path, struct diag *) MUST_CHECK;
@@ -167,7 +167,8 @@ enum status json_number(const struct cJSON *object, const char *key, double *out
                         struct diag *) MUST_CHECK; /* required and finite */
 double json_number_or(const struct cJSON *object, const char *key, double otherwise);
 const char *json_string_or(const struct cJSON *object, const char *key, const char *otherwise);
-size_t json_numbers(const struct cJSON *object, const char *key, double *out, size_t max); /* how many it holds; NaN: not a number */
+/* Returns how many elements the array holds; those that are no numbers are NaN. */
+size_t json_numbers(const struct cJSON *object, const char *key, double *out, size_t max);
 
 /* csv.c: a small table with a header; blank lines and lines starting with '#' are skipped; quoted fields allowed. */
 

@@ -24,11 +24,12 @@ static bool next_line(struct lines *lines, const char **text, size_t *length) {
     return false;
 }
 
-/* One field from `at`; returns where the next starts, or past the end. Doubled quotes inside quotes are one. */
-static const char *next_field(const char *at, const char *end, struct arena *arena, const char **field) {
-    char *out = arena_alloc(arena, (size_t)(end - at) + 1);
-    size_t n = 0;
+/* One field from `at`, freed of its quotes in place; returns where the next starts, or NULL for an open quote. Doubled
+ * quotes inside quotes are one. */
+static char *next_field(char *at, const char *end, const char **field) {
+    char *out = at;
     bool quoted = at < end && *at == '"';
+    *field = at;
     if (quoted) at++;
     for (; at < end; at++) {
         if (quoted && *at == '"' && at + 1 < end && at[1] == '"')
@@ -38,21 +39,20 @@ static const char *next_field(const char *at, const char *end, struct arena *are
             continue;
         } else if (!quoted && *at == ',')
             break;
-        out[n++] = *at;
+        *out++ = *at;
     }
-    *field = out;
-    return at + 1;
+    *out = '\0';
+    return quoted ? NULL : at + 1;
 }
 
-static size_t split(const char *text, size_t length, struct arena *arena, const char **fields, size_t max) {
-    const char *at = text, *end = text + length, *field;
-    size_t n = 0;
-    while (at <= end) {
-        at = next_field(at, end, arena, &field);
-        if (n < max) fields[n] = field;
-        n++;
+static bool split(const char *text, size_t length, struct arena *arena, const char **fields, size_t max, size_t *n) {
+    char *at = arena_strndup(arena, text, length);
+    const char *end = at + length, *field;
+    for (*n = 0; at && at <= end; (*n)++) {
+        at = next_field(at, end, &field);
+        if (*n < max) fields[*n] = field;
     }
-    return n;
+    return at != NULL;
 }
 
 static size_t count_commas(const char *text, size_t length) {
@@ -61,21 +61,30 @@ static size_t count_commas(const char *text, size_t length) {
     return n;
 }
 
+static enum status parse_row(struct csv *csv, const char *text, size_t length, size_t line, const char **cells,
+                             const char *path, struct arena *arena, struct diag *diag) {
+    size_t n;
+    if (!split(text, length, arena, cells, csv->n_columns, &n))
+        return diag_fail(diag, ST_DATA, "%s:%zu: has a quote that is not closed", path, line);
+    if (n != csv->n_columns)
+        return diag_fail(diag, ST_DATA, "%s:%zu: has %zu fields, the header %zu", path, line, n, csv->n_columns);
+    return ST_OK;
+}
+
 static enum status parse(struct csv *csv, struct lines lines, const char *path, struct arena *arena,
                          struct diag *diag) {
     const char *text;
-    size_t length, cap_cells = 0, cap_lines = 0;
+    size_t length, cap_cells = 0, cap_lines = 0, most;
     if (!next_line(&lines, &text, &length)) return diag_fail(diag, ST_DATA, "%s: has no header line", path);
-    csv->header = arena_array(arena, count_commas(text, length) + 1, sizeof *csv->header);
-    csv->n_columns = split(text, length, arena, csv->header, count_commas(text, length) + 1);
+    most = count_commas(text, length) + 1;
+    csv->header = arena_array(arena, most, sizeof *csv->header);
+    if (!split(text, length, arena, csv->header, most, &csv->n_columns))
+        return diag_fail(diag, ST_DATA, "%s:%zu: has a quote that is not closed", path, lines.number);
     while (next_line(&lines, &text, &length)) {
         size_t cells = csv->n_rows * csv->n_columns;
         csv->cells = arena_grow(arena, csv->cells, cells, &cap_cells, cells + csv->n_columns, sizeof *csv->cells);
         csv->lines = arena_grow(arena, csv->lines, csv->n_rows, &cap_lines, csv->n_rows + 1, sizeof *csv->lines);
-        size_t n = split(text, length, arena, csv->cells + cells, csv->n_columns);
-        if (n != csv->n_columns)
-            return diag_fail(diag, ST_DATA, "%s:%zu: has %zu fields, the header %zu", path, lines.number, n,
-                             csv->n_columns);
+        TRY(parse_row(csv, text, length, lines.number, csv->cells + cells, path, arena, diag));
         csv->lines[csv->n_rows++] = lines.number;
     }
     return ST_OK;
@@ -85,7 +94,7 @@ enum status csv_read(struct csv *csv, const char *path, struct arena *arena, str
     struct file_map map;
     *csv = (struct csv){0};
     TRY(file_map_open(&map, path, diag));
-    const char *text = (const char *)map.bytes;
+    const char *text = map.bytes ? (const char *)map.bytes : "";
     enum status status = parse(csv, (struct lines){text, text + map.length, 0}, path, arena, diag);
     file_map_close(&map);
     return status;

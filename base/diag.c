@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+enum { MAX_WARNINGS = 200 };
+
 const char *status_text(enum status status) {
     static const char *const texts[] = {
 #define STATUS(id, text) text,
@@ -27,9 +29,11 @@ enum status diag_fail(struct diag *diag, enum status status, const char *fmt, ..
 
 void diag_warn(struct diag *diag, const char *fmt, ...) {
     va_list args;
+    if (diag->n_warnings > MAX_WARNINGS) return;
     va_start(args, fmt);
     const char *text = arena_vprintf(diag->arena, fmt, args);
     va_end(args);
+    if (diag->n_warnings == MAX_WARNINGS) text = "further warnings are left out";
     for (size_t i = 0; i < diag->n_warnings; i++)
         if (!strcmp(diag->warnings[i], text)) return;
     PUSH(diag->arena, diag, warnings, text);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -35,34 +36,63 @@ void file_map_close(struct file_map *map) {
     *map = (struct file_map){0};
 }
 
-enum status file_out_open(struct file_out *out, const char *path, struct diag *diag) {
-    *out = (struct file_out){.path = arena_printf(diag->arena, "%s", path),
-                             .temporary = arena_printf(diag->arena, "%s.XXXXXX", path)};
-    int fd = mkstemp(out->temporary);
-    if (fd < 0) return diag_fail(diag, ST_IO, "%s: cannot be written: %s", path, strerror(errno));
-    mode_t mask = umask(0);
-    umask(mask);
-    bool ready = !fchmod(fd, 0666 & ~mask) && (out->stream = fdopen(fd, "wb"));
-    if (ready) return ST_OK;
-    close(fd);
-    unlink(out->temporary);
-    return diag_fail(diag, ST_IO, "%s: cannot be written: %s", path, strerror(errno));
+static enum status cannot_write(const char *path, int error, struct diag *diag) {
+    return diag_fail(diag, ST_IO, "%s: cannot be written: %s", path, strerror(error));
 }
 
-enum status file_out_commit(struct file_out *out, struct diag *diag) {
-    bool written = !ferror(out->stream) && !fflush(out->stream) && !fsync(fileno(out->stream));
+/* A new file beside `path` with the permissions a new file has here, or those of the file it will replace. */
+static int open_beside(struct file_out *out, const struct stat *old, struct diag *diag) {
+    enum { TRIES = 1000 };
+    int fd = -1;
+    errno = EEXIST;
+    for (int i = 0; fd < 0 && errno == EEXIST && i < TRIES; i++) {
+        out->temporary = arena_printf(diag->arena, "%s.%ld-%d.tmp", out->path, (long)getpid(), i);
+        fd = open(out->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    }
+    if (fd >= 0 && old) (void)!fchmod(fd, old->st_mode & 0777); /* not ours to insist */
+    return fd;
+}
+
+/* A link stays a link: the file it leads to is the one replaced. */
+static char *followed(const char *path, struct diag *diag) {
+    char real[PATH_MAX];
+    return arena_printf(diag->arena, "%s", realpath(path, real) ? real : path);
+}
+
+enum status file_out_open(struct file_out *out, const char *path, struct diag *diag) {
+    struct stat st;
+    bool exists = !stat(path, &st), in_place = exists && !S_ISREG(st.st_mode); /* a pipe, a terminal, /dev/null */
+    *out = (struct file_out){.path = followed(path, diag)};
+    int fd = in_place ? open(path, O_WRONLY | O_CLOEXEC) : open_beside(out, exists ? &st : NULL, diag);
+    if (fd < 0) return cannot_write(path, errno, diag);
+    out->stream = fdopen(fd, "wb");
+    if (out->stream) return ST_OK;
+    int error = errno;
+    close(fd);
+    if (out->temporary) unlink(out->temporary);
+    return cannot_write(path, error, diag);
+}
+
+static int finish(struct file_out *out) {
+    errno = 0;
+    bool written = !ferror(out->stream) && !fflush(out->stream) && (!out->temporary || !fsync(fileno(out->stream)));
     int error = errno;
     bool closed = !fclose(out->stream);
     out->stream = NULL;
-    if (written && closed && !rename(out->temporary, out->path)) return ST_OK;
-    if (written) error = errno;
-    unlink(out->temporary);
-    return diag_fail(diag, ST_IO, "%s: cannot be written: %s", out->path, strerror(error));
+    if (!written || !closed) return error ? error : closed ? EIO : errno;
+    return out->temporary && rename(out->temporary, out->path) ? errno : 0;
+}
+
+enum status file_out_commit(struct file_out *out, struct diag *diag) {
+    int error = finish(out);
+    if (!error) return ST_OK;
+    if (out->temporary) unlink(out->temporary);
+    return cannot_write(out->path, error, diag);
 }
 
 void file_out_abandon(struct file_out *out) {
     if (!out->stream) return;
     fclose(out->stream);
     out->stream = NULL;
-    unlink(out->temporary);
+    if (out->temporary) unlink(out->temporary);
 }

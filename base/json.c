@@ -5,6 +5,13 @@
 #include <math.h>
 #include <string.h>
 
+/* cJSON stops where the value ends; nothing but white space may follow. */
+static bool is_rest_blank(const struct file_map *map, const char *end) {
+    const char *stop = (const char *)map->bytes + map->length;
+    while (end < stop && (*end == ' ' || *end == '\t' || *end == '\r' || *end == '\n')) end++;
+    return end == stop;
+}
+
 static size_t line_of(const char *text, const char *at) {
     size_t line = 1;
     for (; text < at; text++) line += *text == '\n';
@@ -20,8 +27,12 @@ enum status json_read_file(struct cJSON **json, const char *path, struct diag *d
     enum status status = ST_OK;
     if (!map.bytes)
         status = diag_fail(diag, ST_FORMAT, "%s: is empty", path);
-    else if (!*json)
+    else if (!*json || !is_rest_blank(&map, end))
         status = diag_fail(diag, ST_FORMAT, "%s:%zu: is not JSON", path, line_of((const char *)map.bytes, end));
+    if (status != ST_OK) {
+        cJSON_Delete(*json);
+        *json = NULL;
+    }
     file_map_close(&map);
     return status;
 }
@@ -50,7 +61,7 @@ size_t json_numbers(const struct cJSON *object, const char *key, double *out, si
     const cJSON *array = cJSON_GetObjectItemCaseSensitive(object, key), *item;
     size_t n = 0;
     cJSON_ArrayForEach(item, array) {
-        if (n < max && cJSON_IsNumber(item)) out[n] = item->valuedouble;
+        if (n < max) out[n] = cJSON_IsNumber(item) ? item->valuedouble : NAN;
         n++;
     }
     return n;

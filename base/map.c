@@ -31,7 +31,7 @@ static struct map_slot *find_slot(const struct map *map, const void *key, size_t
     for (;; at = (at + 1) & mask) {
         struct map_slot *slot = &map->slots[at];
         if (!slot->key) return slot;
-        if (slot->hash == hash && slot->length == length && !memcmp(slot->key, key, length)) return slot;
+        if (slot->hash == hash && slot->length == length && (!length || !memcmp(slot->key, key, length))) return slot;
     }
 }
 

@@ -1,6 +1,7 @@
 /* Checked and saturating arithmetic, and numbers from text. */
 #include "base.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <locale.h>
 #include <math.h>
@@ -38,6 +39,7 @@ int64_t num_ceildiv(int64_t a, int64_t b) {
 
 bool num_parse_i64(const char *text, int64_t *out) {
     char *end;
+    if (isspace((unsigned char)*text)) return false; /* strtoll would skip it */
     errno = 0;
     long long value = strtoll(text, &end, 10);
     if (end == text || *end || errno) return false;
@@ -46,10 +48,11 @@ bool num_parse_i64(const char *text, int64_t *out) {
 }
 
 bool num_parse_f64(const char *text, double *out) {
-    static locale_t c_locale; /* "." is the point whatever the user's locale */
-    if (!c_locale) c_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+    locale_t c_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0); /* "." is the point whatever the user's locale */
+    if (!c_locale || isspace((unsigned char)*text)) return false;
     char *end;
     double value = strtod_l(text, &end, c_locale);
+    freelocale(c_locale);
     if (end == text || *end || !isfinite(value)) return false;
     *out = value;
     return true;
