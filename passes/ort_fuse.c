@@ -171,26 +171,34 @@ static bool absorb_scale(struct ort_graph *o, uint32_t matmul) {
     return true;
 }
 
-static bool swaps_last_two(const struct ort_graph *o, uint32_t transpose) {
+/* Which of FusedMatMul's flags stand for a Transpose: the matrix swapped, the first axis behind the other batch axes.
+ */
+static bool is_matrix_transpose(const struct ort_graph *o, uint32_t transpose, bool *swapped) {
     size_t n;
     const int64_t *perm = node_ints(ort_node(o, transpose), "perm", &n);
-    if (n < 2 || perm[n - 1] != (int64_t)n - 2 || perm[n - 2] != (int64_t)n - 1) return false;
-    for (size_t i = 0; i + 2 < n; i++)
-        if (perm[i] != (int64_t)i) return false;
-    return true;
+    if (n < 2) return false;
+    int64_t last = (int64_t)n - 1;
+    bool in_order = true, rotated = n > 2;
+    *swapped = perm[last] != last;
+    for (int64_t i = 0; i < last - 1; i++) {
+        in_order = in_order && perm[i] == i;
+        rotated = rotated && perm[i] == i + 1;
+    }
+    if (in_order) return perm[last] == last - 1 && perm[last - 1] == last;
+    return rotated && ((perm[last - 1] == 0 && perm[last] == last) || (perm[last - 1] == last && perm[last] == 0));
 }
 
 static bool absorb_input(struct ort_graph *o, uint32_t matmul, uint32_t index) {
     uint32_t tensor = node_in(ort_node(o, matmul), index), from = ort_producer(o, tensor), data;
     double alpha;
-    bool transposed = ort_is(o, from, "Transpose") && swaps_last_two(o, from);
+    bool swapped = false, transposed = ort_is(o, from, "Transpose") && is_matrix_transpose(o, from, &swapped);
     bool scaled = (ort_is(o, from, "Mul") || ort_is(o, from, "Div")) &&
                   ort_scalar(o, ort_constant_operand(o, from, &data), &alpha) && !ort_constant(o, data);
     if ((!transposed && !scaled) || ort_sole_reader(o, tensor) != matmul) return false;
     uint32_t inputs[] = {node_in(ort_node(o, matmul), 0), node_in(ort_node(o, matmul), 1)};
     inputs[index] = transposed ? node_in(ort_node(o, from), 0) : data;
     ort_set_inputs(o, matmul, inputs, 2);
-    if (transposed) ort_set_attr(o, matmul, index ? "transB" : "transA", 1);
+    if (swapped) ort_set_attr(o, matmul, index ? "transB" : "transA", 1);
     ort_cover(o, matmul, from);
     ort_kill(o, from);
     return true;
@@ -217,35 +225,96 @@ static void activation(struct ort_graph *o, uint32_t node) {
     }
 }
 
-/* Gathers with one constant index each that together cover an axis become one Split (and Squeezes). */
-static void gathers_to_split(struct ort_graph *o, uint32_t tensor) {
-    uint32_t first = NONE, count = 0, start = o->users.start[tensor], end = o->users.start[tensor + 1];
+/* Where a Gather of one index or a Slice with step 1 cuts its input: along which axis, from where to where. */
+struct piece {
+    int64_t axis, from, to;
+};
+
+static bool scalar_at(const struct ort_graph *o, uint32_t tensor, int64_t *out) {
+    double value;
+    if (!ort_scalar(o, tensor, &value)) return false;
+    *out = (int64_t)value;
+    return true;
+}
+
+static bool piece_of(const struct ort_graph *o, uint32_t reader, uint32_t tensor, struct piece *p) {
+    const struct node *n = ort_node(o, reader);
     const struct tensor *t = ort_tensor(o, tensor);
-    int64_t axis = 0;
-    double index;
+    int64_t step = 1;
+    if (node_in(n, 0) != tensor) return false;
+    if (ort_is(o, reader, "Gather")) {
+        p->axis = node_int(n, "axis", 0);
+        if (!scalar_at(o, node_in(n, 1), &p->from)) return false;
+        p->to = p->from + 1;
+    } else if (ort_is(o, reader, "Slice")) {
+        if (!scalar_at(o, node_in(n, 1), &p->from) || !scalar_at(o, node_in(n, 3), &p->axis)) return false;
+        if (node_in(n, 4) != NONE && (!scalar_at(o, node_in(n, 4), &step) || step != 1)) return false;
+    } else
+        return false;
+    if (p->axis < 0) p->axis += t->rank;
+    if (p->axis < 0 || p->axis >= t->rank || !dim_is_number(t->dims[p->axis])) return false;
+    if (p->from < 0) p->from += t->dims[p->axis].value;
+    if (!ort_is(o, reader, "Slice")) return true;
+    const struct tensor *y = ort_tensor(o, node_out(n, 0));
+    if (p->axis >= y->rank || !dim_is_number(y->dims[p->axis])) return false;
+    p->to = p->from + y->dims[p->axis].value;
+    return true;
+}
+
+/* Do all readers of the tensor together cut one axis into pieces, none twice? */
+static bool is_cut_up(const struct ort_graph *o, uint32_t tensor) {
+    uint32_t start = o->users.start[tensor], end = o->users.start[tensor + 1], live = 0;
+    struct piece first = {0}, p = {0};
+    int64_t covered = 0;
     for (uint32_t i = start; i < end; i++) {
-        uint32_t reader = o->users.list[i];
-        if (!ort_is(o, reader, "Gather") || !ort_scalar(o, node_in(ort_node(o, reader), 1), &index)) continue;
-        if (first == NONE) first = reader, axis = node_int(ort_node(o, reader), "axis", 0);
-        count += node_int(ort_node(o, reader), "axis", 0) == axis;
+        if (ort_node(o, o->users.list[i])->dead) continue;
+        if (!piece_of(o, o->users.list[i], tensor, &p)) return false;
+        if (!live++) first = p;
+        if (p.axis != first.axis) return false;
+        covered += p.to - p.from;
     }
-    if (axis < 0) axis += t->rank;
-    if (count < 2 || axis < 0 || axis >= t->rank || !dim_is(t->dims[axis], count)) return;
+    return live > 1 && live == o->uses[tensor] && dim_is(ort_tensor(o, tensor)->dims[first.axis], covered);
+}
+
+/* One Split in their place; what a Gather took is squeezed besides. */
+static void join_pieces(struct ort_graph *o, uint32_t tensor) {
     uint32_t split = NONE;
-    for (uint32_t i = start; i < end; i++) {
+    for (uint32_t i = o->users.start[tensor]; i < o->users.start[tensor + 1]; i++) {
         uint32_t reader = o->users.list[i];
-        if (!ort_is(o, reader, "Gather") || !ort_scalar(o, node_in(ort_node(o, reader), 1), &index)) continue;
-        if (split != NONE)
-            ort_cover(o, split, reader);
-        else {
-            uint32_t whole = ort_add_tensor(o, tensor, t->dims, t->rank);
+        if (ort_node(o, reader)->dead) continue;
+        bool gathers = ort_is(o, reader, "Gather");
+        if (split == NONE && !gathers) {
+            split = reader; /* stands where the first piece stood */
+            ort_set_inputs(o, reader, &tensor, 1);
+            ort_retype(o, reader, "Split", "");
+        } else if (split == NONE) {
+            uint32_t whole = ort_add_tensor(o, tensor, ort_tensor(o, tensor)->dims, ort_tensor(o, tensor)->rank);
             split = ort_insert(o, reader, false, "Split", "", &tensor, 1, whole);
             ort_cover(o, split, reader);
-        }
+        } else
+            ort_cover(o, split, reader);
+        if (reader == split) continue;
         uint32_t piece = out_of(o, split);
-        ort_retype(o, reader, "Squeeze", "");
-        ort_set_inputs(o, reader, &piece, 1);
+        if (gathers) {
+            ort_retype(o, reader, "Squeeze", "");
+            ort_set_inputs(o, reader, &piece, 1);
+        } else
+            ort_give(o, split, reader);
     }
+}
+
+/* A Transpose that moves only axes of one element is a Reshape. */
+static void reshape_transpose(struct ort_graph *o, uint32_t node) {
+    size_t n;
+    const struct tensor *x = ort_tensor(o, node_in(ort_node(o, node), 0));
+    const int64_t *perm = node_ints(ort_node(o, node), "perm", &n);
+    int64_t last = -1;
+    for (size_t i = 0; i < n; i++) {
+        if (perm[i] < x->rank && dim_is(x->dims[perm[i]], 1)) continue;
+        if (perm[i] < last) return;
+        last = perm[i];
+    }
+    if (n) ort_retype(o, node, "Reshape", "");
 }
 
 void ort_fuse(struct ort_graph *o) {
@@ -257,12 +326,17 @@ void ort_fuse(struct ort_graph *o) {
         if (ort_is(o, i, "ReduceMean")) layer_norm(o, i);
     }
     ort_index(o);
+    for (uint32_t t = 0; t < n_tensors; t++)
+        if (is_cut_up(o, t)) join_pieces(o, t);
+    ort_index(o);
     for (uint32_t i = 0; i < n; i++) {
         if (ort_is(o, i, "Sigmoid")) quick_gelu(o, i);
         if (ort_is(o, i, "LayerNormalization")) skip_layer_norm(o, i);
         if (ort_is(o, i, "MatMul")) fused_matmul(o, i);
     }
     ort_index(o);
-    for (uint32_t i = 0; i < n; i++) activation(o, i);
-    for (uint32_t t = 0; t < n_tensors; t++) gathers_to_split(o, t);
+    for (uint32_t i = 0; i < n; i++) {
+        activation(o, i);
+        if (ort_is(o, i, "Transpose")) reshape_transpose(o, i);
+    }
 }

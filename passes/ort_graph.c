@@ -117,7 +117,7 @@ void ort_retype(struct ort_graph *o, uint32_t node, const char *op_type, const c
     struct node *n = ort_node(o, node);
     n->op_type = intern_str(o->g->names, op_type);
     n->domain = intern_str(o->g->names, domain);
-    n->op = op_find(domain, op_type, domain[0] ? 1 : graph_opset(o->g, ""));
+    n->op = op_find(domain, op_type, INT64_MAX); /* the runtime has every operator, whatever the model imports */
 }
 
 void ort_set_attr(struct ort_graph *o, uint32_t node, const char *name, int64_t value) {
@@ -156,6 +156,17 @@ void ort_absorb(struct ort_graph *o, uint32_t into, uint32_t last) {
     node->outputs = outputs;
     node->n_outputs = 1;
     o->g->tensors[output].producer = into;
+}
+
+void ort_give(struct ort_graph *o, uint32_t into, uint32_t other) {
+    uint32_t output = node_out(ort_node(o, other), 0);
+    struct node *node = ort_node(o, into);
+    uint32_t *outputs = arena_array(o->arena, node->n_outputs + 1u, sizeof *outputs);
+    memcpy(outputs, node->outputs, node->n_outputs * sizeof *outputs);
+    outputs[node->n_outputs++] = output;
+    node->outputs = outputs;
+    o->g->tensors[output].producer = into;
+    ort_kill(o, other);
 }
 
 uint32_t ort_add_tensor(struct ort_graph *o, uint32_t like, const dim *dims, int32_t rank) {

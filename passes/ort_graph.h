@@ -41,6 +41,8 @@ void ort_retype(struct ort_graph *, uint32_t node, const char *op_type, const ch
 void ort_set_attr(struct ort_graph *, uint32_t node, const char *name, int64_t value);
 /* `into` takes over the output of `last` (and its cover): last dies, into produces its tensor. */
 void ort_absorb(struct ort_graph *, uint32_t into, uint32_t last);
+/* `into` produces what `other` produced besides its own outputs; other dies. */
+void ort_give(struct ort_graph *, uint32_t into, uint32_t other);
 void ort_cover(struct ort_graph *, uint32_t node, uint32_t of); /* node also stands for what `of` stands for */
 uint32_t ort_add_tensor(struct ort_graph *, uint32_t like, const dim *dims, int32_t rank);
 /* A new node placed in the body just before (`after` false) or after node `at`. */
