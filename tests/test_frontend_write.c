@@ -221,7 +221,7 @@ static size_t compare_all(const char *folder) {
     for (struct dirent *e; (e = readdir(dir));) {
         struct file f;
         struct stat st;
-        char path[512];
+        char path[1024];
         snprintf(path, sizeof path, "%s/%s/model.onnx", folder, e->d_name);
         if (stat(path, &st)) continue;
         file_start(&f, 8);
