@@ -1,7 +1,7 @@
 # Flags of everything that is ours.
 add_compile_definitions(_GNU_SOURCE)
 add_compile_options(-Wall -Wextra -Wpedantic -Werror -fno-math-errno -ffunction-sections -fdata-sections)
-add_link_options(-Wl,--gc-sections -Wl,--as-needed -Wl,-O1)
+add_link_options(-Wl,--as-needed -Wl,-O1)
 
 if(SANITIZE)
   # Assertions stay on: the sanitizer build is the one that looks for our bugs.

@@ -70,4 +70,5 @@ function(program name folder)
   set_target_properties(${name} PROPERTIES LINKER_LANGUAGE C)
   target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR}/${folder})
   target_link_libraries(${name} PRIVATE onnx_latency PkgConfig::CJSON m)
+  target_link_options(${name} PRIVATE -Wl,--gc-sections) # of LAPACK, only what is used
 endfunction()
