@@ -79,6 +79,6 @@ void kernel_features(const struct kernel *k, struct features *features) {
     /* A recurrent layer launches its products once a step; its positions are steps times batch. */
     double launches = k->kind == KC_RNN ? (double)k->positions / fmax((double)k->batch, 1) : 1;
     x[family.launches] += times * launches;
-    x[family.bytes] += times * (double)(k->in_bytes + k->out_bytes) / MILLION;
+    x[family.bytes] += times * ((double)k->in_bytes + (double)k->out_bytes) / MILLION;
     add_sums(k, family.macs, times, x);
 }
