@@ -219,6 +219,99 @@ typedef struct ol_estimate {
 /* The analysis of the model is shared by all its predictions. */
 OL_API ol_status ol_model_predict(ol_model *, const ol_target *, const ol_estimate **) OL_MUST_CHECK;
 
+/* ---- Studies: targets learned from measurements, and how well that works ----
+ * Every call makes a study, which holds its answer or its message and is freed whether it failed or not. */
+
+typedef struct ol_study ol_study;
+
+OL_API void ol_study_free(ol_study *);
+OL_API const char *ol_study_error(const ol_study *); /* as ol_target_error */
+OL_API const char *const *ol_study_warnings(const ol_study *, size_t *count);
+
+typedef struct ol_spaces { /* the architecture search spaces */
+    size_t count;
+    const struct ol_space {
+        const char *name, *description;
+    } *at;
+} ol_spaces;
+
+OL_API const ol_spaces *ol_search_spaces(void);
+
+/* Writes the network of an architecture string as an ONNX model with seeded weights. */
+OL_API ol_status ol_build(ol_context *, const char *space, const char *arch, int64_t batch, uint64_t seed,
+                          const char *path, ol_study **) OL_MUST_CHECK;
+
+typedef struct ol_adaptation {
+    const char *measurements;     /* CSV: model,latency_ms; with a space, `model` holds architectures; optional columns
+                                     `space` and `batch` override the two below row by row */
+    const char *space;            /* NULL: paths of ONNX files, relative to the CSV's folder */
+    int64_t batch;                /* 0: 1 */
+    const char *const *proxies;   /* target names or files; "auto" alone: every measured target; "none" alone: no prior,
+                                     for hundreds of measurements */
+    size_t n_proxies;
+    const char *method;           /* "bank" (NULL) or "adaproxy" */
+    const char *name, *description, *vendor, *device, *source; /* of the new target; all but name may be NULL */
+    uint64_t seed;                /* of the validation's split */
+    const char *output;           /* file of the new target */
+} ol_adaptation;
+
+typedef struct ol_adapted {
+    const char *name, *path;
+    size_t rows;
+    double noise;                 /* relative, one standard deviation */
+    double view_share[3];         /* probability that the runtime runs the graph kept, pruned, full */
+    double rescaling;             /* probability that plain rescaling of a proxy explains the measurements */
+    double loo_mape;              /* error on rows left out, a share; NaN: not checked */
+} ol_adapted;
+
+OL_API ol_status ol_adapt(ol_context *, const ol_adaptation *, const ol_adapted **, ol_study **) OL_MUST_CHECK;
+
+typedef struct ol_planning {
+    const char *const *candidates; /* ONNX files, or architecture strings of `space` */
+    size_t n_candidates, count;    /* how many to choose */
+    const char *space;
+    int64_t batch;
+    const char *const *proxies;
+    size_t n_proxies;
+} ol_planning;
+
+typedef struct ol_plan {
+    size_t count;
+    const size_t *chosen; /* indices of candidates, the most telling first */
+} ol_plan;
+
+OL_API ol_status ol_plan_measurements(ol_context *, const ol_planning *, const ol_plan **, ol_study **) OL_MUST_CHECK;
+
+typedef struct ol_experiment {
+    const char *table, *space;
+    const char *const *proxies, *const *targets; /* columns; no proxies: the protocol's, or all other devices; no targets:
+                                                    every column that is no proxy */
+    size_t n_proxies, n_targets;
+    const char *protocol, *method; /* "random" (NULL), "help", "oneproxy"; "bank" (NULL), "adaproxy" */
+    size_t samples, trials;        /* 0: 10 samples, 20 trials */
+    int planned;                   /* samples chosen as ol_plan_measurements does, from a random half of the pool */
+    uint64_t seed;
+    unsigned jobs;                 /* 0: one a processor */
+} ol_experiment;
+
+typedef struct ol_score { /* means over the trials */
+    const char *target;
+    double srcc, srcc_min, srcc_sd, kendall, mape, within_10pct;
+    double covered;        /* share of the truth inside the 90 % interval; NaN for adaproxy */
+    double raw_proxy_srcc; /* of the first proxy's own latencies */
+    double trial_ms;       /* time of a trial */
+} ol_score;
+
+typedef struct ol_scores {
+    const char *space, *method, *protocol;
+    size_t samples, trials, n_proxies, n_scores;
+    const char *const *proxies;
+    const ol_score *scores;
+    double mean_srcc;
+} ol_scores;
+
+OL_API ol_status ol_evaluate(ol_context *, const ol_experiment *, const ol_scores **, ol_study **) OL_MUST_CHECK;
+
 /* ---- Helpers ---- */
 
 /* Calls fn(user, i, worker) for i in 0..count-1 on `jobs` threads, worker in 0..jobs-1; 1 runs on the caller's. Many

@@ -37,6 +37,8 @@ enum status linear_read(struct linear **, const struct cJSON *, const char *wher
 void linear_write(struct cJSON *, const struct linear *);
 /* Features of all views with share > 0 must be filled in. */
 struct linear_estimate linear_predict(const struct linear *, const struct features[VIEW_COUNT]);
+/* The same from folded rows. */
+struct linear_estimate linear_predict_row(const struct linear *, const double *const rows[VIEW_COUNT]);
 /* The expected weights over the views: what a kernel's features are multiplied by for a breakdown. */
 void linear_weights(const struct linear *, double weight[FT_LEARNED]);
 
@@ -49,8 +51,13 @@ struct samples {
     const double *y;             /* n latencies, ms */
 };
 
-/* At least three rows, every latency finite and positive, not all features equal; says which row is wrong. */
+/* At least three rows, latencies finite and positive, features finite; the message names the row. Warns when all rows
+ * are alike. */
 enum status samples_check(const struct samples *, struct diag *) MUST_CHECK;
+
+/* A model in one view; `covariance` may be NULL. The range is that of the samples' latencies. */
+void linear_from_weights(struct linear *, const struct samples *, enum view, const double *weight,
+                         const double *covariance, double noise);
 
 /* ---- nnls.c ---- */
 
@@ -134,6 +141,8 @@ void design_choose(const struct bank *, const struct samples *candidates, size_t
 
 /* ---- interval.c ---- */
 
+/* Quantile q of the values, interpolated; sorts them. */
+double order_statistic(double *values, size_t n, double q);
 /* Half width of the 90 % interval in predictive deviations, given the samples a posterior was learned from. */
 double interval_quantile(const struct samples *, const struct posterior *, struct arena *scratch);
 

@@ -5,10 +5,11 @@
 #include <math.h>
 #include <string.h>
 
-#define UNDECIDED    0.9  /* share of a view from which the others do not matter */
-#define UNCERTAIN    0.15 /* relative deviation of the weights from which a model counts as extrapolated */
-#define BEYOND       3.0  /* times the range of the fitted latencies, likewise */
-#define PER_DOUBLING 0.1  /* relative deviation added for each doubling outside that range */
+#define Z90          1.645 /* 95 % quantile of the normal distribution: 5 % on either side */
+#define UNDECIDED    0.9   /* share of a view from which the others do not matter */
+#define UNCERTAIN    0.15  /* relative deviation of the weights from which a model counts as extrapolated */
+#define BEYOND       3.0   /* times the range of the fitted latencies, likewise */
+#define PER_DOUBLING 0.1   /* relative deviation added for each doubling outside that range */
 
 static const struct kin { /* features no table exercises, and the one whose weight prices them */
     enum feature feature, kin;
@@ -96,7 +97,7 @@ enum status linear_read(struct linear **out, const cJSON *object, const char *wh
     TRY(read_views(l, cJSON_GetObjectItemCaseSensitive(object, "views"), where, diag));
     TRY(read_covariance(l, object, where, arena, diag));
     TRY(json_number(object, "noise", &l->noise, where, diag));
-    l->quantile = json_number_or(object, "quantile", 1.645);
+    l->quantile = json_number_or(object, "quantile", Z90);
     l->lowest_ms = json_number_or(object, "lowest_ms", 0);
     l->highest_ms = json_number_or(object, "highest_ms", 0);
     l->samples = (size_t)fmax(json_number_or(object, "samples", 0), 0);
@@ -158,16 +159,15 @@ static double doublings_outside(const struct linear *l, double ms) {
     return ms < l->lowest_ms ? log2(l->lowest_ms / ms) : 0;
 }
 
-struct linear_estimate linear_predict(const struct linear *l, const struct features features[VIEW_COUNT]) {
+struct linear_estimate linear_predict_row(const struct linear *l, const double *const rows[VIEW_COUNT]) {
     struct linear_estimate e = {0};
-    double square = 0, variance = 0, row[FT_LEARNED], largest = 0;
+    double square = 0, variance = 0, largest = 0;
     for (size_t v = 0; v < VIEW_COUNT; v++) {
         if (l->share[v] <= 0) continue;
-        features_fold(&features[v], row);
-        double ms = dot(l->weight[v], row);
+        double ms = dot(l->weight[v], rows[v]);
         e.ms += l->share[v] * ms;
         square += l->share[v] * ms * ms;
-        variance += l->share[v] * weight_variance(l, row);
+        variance += l->share[v] * weight_variance(l, rows[v]);
         largest = fmax(largest, l->share[v]);
     }
     double between = fmax(square - e.ms * e.ms, 0), outside = doublings_outside(l, e.ms);
@@ -182,8 +182,49 @@ struct linear_estimate linear_predict(const struct linear *l, const struct featu
     return e;
 }
 
+struct linear_estimate linear_predict(const struct linear *l, const struct features features[VIEW_COUNT]) {
+    double folded[VIEW_COUNT][FT_LEARNED];
+    const double *rows[VIEW_COUNT];
+    for (size_t v = 0; v < VIEW_COUNT; v++) {
+        features_fold(&features[v], folded[v]);
+        rows[v] = folded[v];
+    }
+    return linear_predict_row(l, rows);
+}
+
 void linear_weights(const struct linear *l, double weight[FT_LEARNED]) {
     memset(weight, 0, FT_LEARNED * sizeof *weight);
     for (size_t v = 0; v < VIEW_COUNT; v++)
         for (size_t j = 0; j < FT_LEARNED; j++) weight[j] += l->share[v] * l->weight[v][j];
+}
+
+/* ---- From what was learned ---- */
+
+static void set_range(struct linear *l, const struct samples *s) {
+    l->samples = s->n;
+    l->lowest_ms = l->highest_ms = s->y[0];
+    for (size_t i = 1; i < s->n; i++) {
+        l->lowest_ms = fmin(l->lowest_ms, s->y[i]);
+        l->highest_ms = fmax(l->highest_ms, s->y[i]);
+    }
+}
+
+void linear_from_weights(struct linear *l, const struct samples *s, enum view view, const double *weight,
+                         const double *covariance, double noise) {
+    *l = (struct linear){.noise = noise, .quantile = Z90};
+    l->share[view] = 1;
+    memcpy(l->weight[view], weight, sizeof l->weight[view]);
+    if (covariance) memcpy(l->covariance, covariance, sizeof l->covariance);
+    set_range(l, s);
+}
+
+void posterior_linear(const struct posterior *post, const struct samples *s, struct linear *l) {
+    *l = (struct linear){.noise = post->noise, .quantile = Z90};
+    for (size_t v = 0; v < post->n_views; v++) {
+        l->share[v] = post->share[v];
+        memcpy(l->weight[v], post->weight[v], sizeof l->weight[v]);
+        for (size_t j = 0; post->covariance[v] && j < FT_LEARNED * FT_LEARNED; j++)
+            l->covariance[j] += post->share[v] * post->covariance[v][j];
+    }
+    set_range(l, s);
 }

@@ -35,23 +35,10 @@ static struct rows measured_rows(const struct column *c, size_t from, size_t to,
     return r;
 }
 
-static int by_value(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-/* Linear interpolation between order statistics. */
-static double quantile(const double *sorted, size_t n, double q) {
-    double at = q * (double)(n - 1);
-    size_t i = (size_t)at;
-    return i + 1 < n ? sorted[i] + (at - (double)i) * (sorted[i + 1] - sorted[i]) : sorted[i];
-}
-
 static void trim(struct rows *r, const struct column *c, struct arena *scratch) {
     double *sorted = arena_array(scratch, r->n + 1, sizeof *sorted);
     for (size_t i = 0; i < r->n; i++) sorted[i] = c->ms[r->at[i]];
-    qsort(sorted, r->n, sizeof *sorted, by_value);
-    double lo = quantile(sorted, r->n, TRIM), hi = quantile(sorted, r->n, 1 - TRIM);
+    double lo = order_statistic(sorted, r->n, TRIM), hi = order_statistic(sorted, r->n, 1 - TRIM);
     size_t kept = 0;
     for (size_t i = 0; i < r->n; i++)
         if (c->ms[r->at[i]] >= lo && c->ms[r->at[i]] <= hi) r->at[kept++] = r->at[i];

@@ -1,0 +1,44 @@
+/* study: what stands behind ol_study, and measured networks as the predictor reads them. */
+#ifndef STUDY_H
+#define STUDY_H
+
+#include "adapt.h"
+#include "api.h"
+#include "space_table.h"
+
+struct ol_study {
+    struct object base;
+};
+
+/* ---- study.c ---- */
+
+/* A space by name; the message lists those there are. */
+enum status study_space(const char *name, const struct space **, struct diag *) MUST_CHECK;
+enum status study_method(const char *name, enum method *, struct diag *) MUST_CHECK; /* NULL: bank */
+
+/* ---- study_rows.c: networks to rows of features ---- */
+
+struct networks { /* growing */
+    size_t n;
+    struct network {
+        const char *text;          /* path or architecture */
+        const struct space *space; /* NULL: an ONNX file */
+        int64_t batch;
+        double ms; /* measured; 0: not */
+        size_t line;
+    } * at;
+};
+
+/* Features of the networks in every graph view; y from `ms`. */
+enum status study_rows(ol_study *, const struct networks *, struct samples *) MUST_CHECK;
+/* Networks like these, measured or not, whose mean features give the scale: those of their space where they have one.
+ */
+enum status study_reference(ol_study *, const struct networks *, const struct samples *rows,
+                            struct samples *reference) MUST_CHECK;
+
+/* ---- study_proxy.c ---- */
+
+/* The proxies by name; "auto" is every target with fitted weights. */
+enum status study_proxies(ol_study *, const char *const *names, size_t n_names, struct proxy **, size_t *n) MUST_CHECK;
+
+#endif

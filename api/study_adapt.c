@@ -1,0 +1,363 @@
+/* New targets from measurements, for callers of the library. */
+#include "study.h"
+
+#include <math.h>
+#include <string.h>
+
+#define Z90          1.645
+#define HOLDOUT      5   /* of so many rows one is held out to validate a full fit */
+#define HOLDOUT_ROWS 100 /* rows from which that is done */
+#define LOO_ROWS     80  /* rows up to which each is left out in turn */
+
+/* ---- Measurements ---- */
+
+static const char *beside(const char *csv, const char *model, struct arena *arena) {
+    const char *slash = strrchr(csv, '/');
+    if (model[0] == '/' || !slash) return model;
+    return arena_printf(arena, "%.*s%s", (int)(slash - csv + 1), csv, model);
+}
+
+struct columns {
+    uint32_t model, latency, space, batch;
+};
+
+static const char *cell(const struct csv *csv, size_t row, uint32_t column) {
+    return column == NONE ? "" : csv->cells[row * csv->n_columns + column];
+}
+
+static enum status read_network(const ol_adaptation *spec, const struct csv *csv, const struct columns *c, size_t row,
+                                struct network *out, struct diag *diag) {
+    const char *path = spec->measurements, *space = cell(csv, row, c->space), *batch = cell(csv, row, c->batch);
+    size_t line = csv->lines[row];
+    *out = (struct network){.text = cell(csv, row, c->model), .batch = spec->batch ? spec->batch : 1, .line = line};
+    if (!*out->text) return diag_fail(diag, ST_DATA, "%s: line %zu: no model", path, line);
+    if (!num_parse_f64(cell(csv, row, c->latency), &out->ms))
+        return diag_fail(diag, ST_DATA, "%s: line %zu: latency \"%s\" is not a number", path, line,
+                         cell(csv, row, c->latency));
+    if (!(out->ms > 0) || !isfinite(out->ms))
+        return diag_fail(diag, ST_DATA, "%s: line %zu: latency %s is not above 0", path, line,
+                         cell(csv, row, c->latency));
+    if (*batch && (!num_parse_i64(batch, &out->batch) || out->batch < 1))
+        return diag_fail(diag, ST_DATA, "%s: line %zu: batch \"%s\" is not a whole number above 0", path, line, batch);
+    if (!*space && spec->space) space = spec->space;
+    if (*space) return study_space(space, &out->space, diag);
+    out->text = beside(path, out->text, diag->arena);
+    return ST_OK;
+}
+
+/* The same network measured twice counts once, at the geometric mean. */
+static enum status merge_repeated(const char *path, struct networks *list, struct diag *diag) {
+    struct map seen;
+    size_t n = 0;
+    uint32_t *times = arena_array(diag->arena, list->n + 1, sizeof *times);
+    map_init(&seen, diag->arena);
+    for (size_t i = 0; i < list->n; i++) {
+        struct network *network = &list->at[i];
+        const char *key = arena_printf(diag->arena, "%s\n%lld", network->text, (long long)network->batch);
+        uint32_t at;
+        if (!map_get(&seen, key, strlen(key), &at)) {
+            map_put(&seen, key, strlen(key), (uint32_t)n);
+            times[n] = 1;
+            list->at[n++] = *network;
+            continue;
+        }
+        double share = 1.0 / ++times[at];
+        list->at[at].ms = exp((1 - share) * log(list->at[at].ms) + share * log(network->ms));
+        diag_warn(diag, "%s: line %zu: %s was measured before; its latencies are averaged", path, network->line,
+                  network->text);
+    }
+    list->n = n;
+    if (n >= 3) return ST_OK;
+    return diag_fail(diag, ST_DATA, "%s: %zu networks measured; at least 3 are needed", path, n);
+}
+
+static enum status read_measurements(ol_study *s, const ol_adaptation *spec, struct networks *list) {
+    struct diag *diag = &s->base.diag;
+    struct csv csv;
+    if (!spec->measurements) return diag_fail(diag, ST_USAGE, "name a file of measurements");
+    TRY(csv_read(&csv, spec->measurements, &s->base.arena, diag));
+    struct columns c = {csv_column(&csv, "model"), csv_column(&csv, "latency_ms"), csv_column(&csv, "space"),
+                        csv_column(&csv, "batch")};
+    if (c.model == NONE || c.latency == NONE)
+        return diag_fail(diag, ST_DATA, "%s: the header must name the columns model and latency_ms",
+                         spec->measurements);
+    list->at = arena_array(&s->base.arena, csv.n_rows + 1, sizeof *list->at);
+    for (; list->n < csv.n_rows; list->n++) TRY(read_network(spec, &csv, &c, list->n, &list->at[list->n], diag));
+    return merge_repeated(spec->measurements, list, diag);
+}
+
+/* ---- Learning ---- */
+
+struct learning {
+    ol_study *study;
+    const ol_adaptation *spec;
+    enum method method;
+    bool full; /* no proxies: a fit on many rows */
+    struct networks networks;
+    struct samples rows;
+    struct bank bank;
+    struct proxy *proxies;
+    size_t n_proxies;
+    double rescaling;
+};
+
+static struct samples subset(const struct samples *s, const uint32_t *rows, size_t n, struct arena *arena) {
+    struct samples out = {.n = n, .p = s->p, .n_views = s->n_views};
+    double *y = arena_array(arena, n + 1, sizeof *y);
+    for (size_t i = 0; i < n; i++) y[i] = s->y[rows[i]];
+    out.y = y;
+    for (size_t v = 0; v < s->n_views; v++) {
+        double *x = arena_array(arena, n * s->p + 1, sizeof *x);
+        for (size_t i = 0; i < n; i++) memcpy(x + i * s->p, s->x[v] + rows[i] * s->p, s->p * sizeof *x);
+        out.x[v] = x;
+    }
+    return out;
+}
+
+static void learn_bank(struct learning *l, const struct samples *rows, struct linear *out, struct arena *arena) {
+    struct posterior posterior;
+    bank_adapt(&l->bank, rows, true, &posterior, arena);
+    posterior_linear(&posterior, rows, out);
+    out->quantile = interval_quantile(rows, &posterior, arena);
+    l->rescaling = posterior.scale_only;
+}
+
+/* Everything is set by one proxy's view and the paper's three kinds of coefficient. */
+static void learn_adaproxy(struct learning *l, const struct samples *rows, struct linear *out, struct arena *arena) {
+    const struct proxy *proxy = &l->proxies[0];
+    struct adaproxy model;
+    size_t view = 0;
+    for (size_t v = 1; v < rows->n_views; v++)
+        if (proxy->share[v] > proxy->share[view]) view = v;
+    adaproxy_fit(rows->x[view], rows->y, rows->n, rows->p, proxy->weight, &model, arena);
+    linear_from_weights(out, rows, (enum view)view, model.weight, NULL, 0);
+    out->weight[view][FT_CONST] += model.constant;
+    double mean = 0;
+    for (size_t i = 0; i < rows->n; i++) mean += rows->y[i] / (double)rows->n;
+    out->noise = sqrt(model.loo_mse) / mean;
+}
+
+static void learn_full(const struct samples *rows, struct linear *out, struct arena *arena) {
+    double scale[FT_LEARNED] = {0}, weight[FT_LEARNED],
+           *covariance = arena_array(arena, rows->p * rows->p, sizeof(double));
+    for (size_t i = 0; i < rows->n; i++)
+        for (size_t j = 0; j < rows->p; j++) scale[j] += rows->x[0][i * rows->p + j] / (double)rows->n;
+    struct fit fit = fit_source(rows, scale, weight, covariance, arena);
+    linear_from_weights(out, rows, fit.view, weight, covariance, fit.rms);
+}
+
+static void learn(struct learning *l, const struct samples *rows, struct linear *out, struct arena *arena) {
+    memset(out, 0, sizeof *out);
+    if (l->full)
+        learn_full(rows, out, arena);
+    else if (l->method == METHOD_ADAPROXY)
+        learn_adaproxy(l, rows, out, arena);
+    else
+        learn_bank(l, rows, out, arena);
+}
+
+/* ---- Validation: rows that were not learned from ---- */
+
+struct errors {
+    size_t n;
+    double *ratio, *deviation; /* log of truth over prediction; the relative deviation stated with it */
+};
+
+static struct errors errors_new(size_t n, struct arena *arena) {
+    return (struct errors){0, arena_array(arena, n + 1, sizeof(double)), arena_array(arena, n + 1, sizeof(double))};
+}
+
+/* Learns from some rows and adds the errors on others. */
+static void learn_and_test(struct learning *l, const uint32_t *known, size_t n_known, const uint32_t *tested,
+                           size_t n_tested, struct errors *e) {
+    struct arena scratch;
+    struct linear linear;
+    jmp_buf oom;
+    arena_init(&scratch, l->study->base.arena.allocator, &oom);
+    if (setjmp(oom)) {
+        arena_free(&scratch);
+        longjmp(l->study->base.oom, 1);
+    }
+    struct samples rows = subset(&l->rows, known, n_known, &scratch);
+    learn(l, &rows, &linear, &scratch);
+    for (size_t i = 0; i < n_tested; i++) {
+        const double *row[VIEW_COUNT];
+        for (size_t v = 0; v < VIEW_COUNT; v++) row[v] = l->rows.x[v < l->rows.n_views ? v : 0] + tested[i] * l->rows.p;
+        struct linear_estimate estimate = linear_predict_row(&linear, row);
+        e->ratio[e->n] = log(l->rows.y[tested[i]] / estimate.ms);
+        e->deviation[e->n++] = estimate.deviation;
+    }
+    arena_free(&scratch);
+}
+
+static double mape_of(const struct errors *e) {
+    double sum = 0;
+    for (size_t i = 0; i < e->n; i++) sum += fabs(exp(-e->ratio[i]) - 1) / (double)e->n;
+    return sum;
+}
+
+static const char *summary(const struct errors *e, double quantile, struct arena *arena) {
+    double within = 0, covered = 0;
+    for (size_t i = 0; i < e->n; i++) {
+        within += (fabs(exp(-e->ratio[i]) - 1) <= 0.1) / (double)e->n;
+        covered += (fabs(e->ratio[i]) <= quantile * e->deviation[i]) / (double)e->n;
+    }
+    return arena_printf(arena, "{\"rows\":%zu,\"mape\":%.4f,\"within_10pct\":%.4f,\"covered_90\":%.4f}", e->n,
+                        mape_of(e), within, covered);
+}
+
+static void shuffle(uint32_t *rows, size_t n, uint64_t seed) {
+    struct rng rng;
+    rng_seed(&rng, seed);
+    for (size_t i = 0; i < n; i++) rows[i] = (uint32_t)i;
+    for (size_t i = n; i > 1; i--) {
+        size_t j = (size_t)rng_below(&rng, i);
+        uint32_t swap = rows[i - 1];
+        rows[i - 1] = rows[j];
+        rows[j] = swap;
+    }
+}
+
+/* The half width that holds nine tenths of held-out errors. */
+static double quantile_of(const struct errors *e, struct arena *arena) {
+    double *z = arena_array(arena, e->n, sizeof *z);
+    for (size_t i = 0; i < e->n; i++) z[i] = fabs(e->ratio[i]) / fmax(e->deviation[i], 1e-9);
+    return order_statistic(z, e->n, 0.9);
+}
+
+/* Each space in turn is predicted from the others. */
+static const char *leave_spaces_out(struct learning *l, const struct space **seen, size_t n_seen, struct arena *arena) {
+    const char *text = "";
+    uint32_t *known = arena_array(arena, l->rows.n + 1, sizeof *known);
+    uint32_t *tested = arena_array(arena, l->rows.n + 1, sizeof *tested);
+    for (size_t k = 0; k < n_seen; k++) {
+        struct errors e = errors_new(l->rows.n, arena);
+        size_t n_known = 0, n_tested = 0;
+        for (size_t i = 0; i < l->rows.n; i++)
+            if (l->networks.at[i].space == seen[k])
+                tested[n_tested++] = (uint32_t)i;
+            else
+                known[n_known++] = (uint32_t)i;
+        learn_and_test(l, known, n_known, tested, n_tested, &e);
+        text = arena_printf(arena, "%s%s\"%s\":%s", text, k ? "," : "", seen[k]->name, summary(&e, Z90, arena));
+    }
+    return text;
+}
+
+static size_t spaces_of(const struct networks *list, const struct space **seen, size_t most) {
+    size_t n = 0;
+    for (size_t i = 0; i < list->n; i++) {
+        size_t k = 0;
+        while (k < n && seen[k] != list->at[i].space) k++;
+        if (k == n && n < most && list->at[i].space) seen[n++] = list->at[i].space;
+    }
+    return n;
+}
+
+static const char *validate_full(struct learning *l, double *quantile, double *mape, struct arena *arena) {
+    const struct space *seen[8];
+    size_t n = l->rows.n, held = n / HOLDOUT, n_seen = spaces_of(&l->networks, seen, COUNT_OF(seen));
+    uint32_t *rows = arena_array(arena, n, sizeof *rows);
+    struct errors e = errors_new(n, arena);
+    shuffle(rows, n, l->spec->seed);
+    learn_and_test(l, rows + held, n - held, rows, held, &e);
+    *quantile = quantile_of(&e, arena);
+    *mape = mape_of(&e);
+    const char *text = arena_printf(arena, "\"held_out\":%s", summary(&e, *quantile, arena));
+    if (n_seen < 2) return text;
+    return arena_printf(arena, "%s,\"left_out_space\":{%s}", text, leave_spaces_out(l, seen, n_seen, arena));
+}
+
+static const char *validate_few(struct learning *l, double quantile, double *mape, struct arena *arena) {
+    size_t n = l->rows.n;
+    uint32_t *known = arena_array(arena, n, sizeof *known);
+    struct errors e = errors_new(n, arena);
+    for (uint32_t out = 0; out < n; out++) {
+        size_t kept = 0;
+        for (uint32_t i = 0; i < n; i++)
+            if (i != out) known[kept++] = i;
+        learn_and_test(l, known, kept, &out, 1, &e);
+    }
+    *mape = mape_of(&e);
+    return arena_printf(arena, "\"leave_one_out\":%s", summary(&e, quantile, arena));
+}
+
+/* ---- The new target ---- */
+
+static const char *join_proxies(const struct learning *l, struct arena *arena) {
+    const char *text = "";
+    for (size_t i = 0; i < l->n_proxies; i++)
+        text = arena_printf(arena, "%s%s\"%s\"", text, i ? "," : "", l->proxies[i].name);
+    return text;
+}
+
+static void describe(struct learning *l, const char *validation, struct target *t, struct arena *arena) {
+    const ol_adaptation *spec = l->spec;
+    t->name = spec->name;
+    t->description = spec->description;
+    t->vendor = spec->vendor;
+    t->device = spec->device;
+    t->source = spec->source;
+    t->kind = l->full ? TARGET_MEASURED : TARGET_ADAPTED;
+    t->runtime = space_runtime;
+    for (size_t v = 1; v < VIEW_COUNT; v++)
+        if (t->linear->share[v] > t->linear->share[t->runtime.view]) t->runtime.view = (enum view)v;
+    t->validation = arena_printf(arena, "{\"method\":\"%s\",\"proxies\":[%s]%s%s}",
+                                 l->full ? "least squares" : method_name(l->method), join_proxies(l, arena),
+                                 *validation ? "," : "", validation);
+}
+
+static enum status learn_target(struct learning *l, ol_adapted *out) {
+    struct arena *arena = &l->study->base.arena;
+    struct target target = {0};
+    const char *validation = "";
+    double quantile = 0;
+    out->loo_mape = NAN;
+    if (l->full && l->rows.n >= HOLDOUT_ROWS) validation = validate_full(l, &quantile, &out->loo_mape, arena);
+    target.linear = arena_alloc(arena, sizeof *target.linear);
+    learn(l, &l->rows, target.linear, arena);
+    out->rescaling = l->rescaling;
+    if (quantile > 0) target.linear->quantile = quantile;
+    if (!l->full && l->rows.n <= LOO_ROWS && l->rows.n > 3)
+        validation = validate_few(l, target.linear->quantile, &out->loo_mape, arena);
+    describe(l, validation, &target, arena);
+    out->rows = l->rows.n;
+    out->noise = target.linear->noise;
+    memcpy(out->view_share, target.linear->share, sizeof out->view_share);
+    return target_save(&target, l->spec->output, &l->study->base.diag);
+}
+
+static enum status adapt(struct learning *l, ol_adapted *out) {
+    struct diag *diag = &l->study->base.diag;
+    const ol_adaptation *spec = l->spec;
+    struct samples reference;
+    if (!spec->output) return diag_fail(diag, ST_USAGE, "name the file of the new target");
+    if (!spec->name) return diag_fail(diag, ST_USAGE, "name the new target");
+    TRY(study_method(spec->method, &l->method, diag));
+    TRY(study_proxies(l->study, spec->proxies, spec->n_proxies, &l->proxies, &l->n_proxies));
+    l->full = l->n_proxies == 0 && strcmp(spec->proxies[0], "none") == 0;
+    if (l->method == METHOD_ADAPROXY && l->n_proxies != 1)
+        return diag_fail(diag, ST_USAGE, "method adaproxy takes one proxy, not %zu", l->n_proxies);
+    TRY(read_measurements(l->study, spec, &l->networks));
+    TRY(study_rows(l->study, &l->networks, &l->rows));
+    if (l->full && l->rows.n < 2 * FT_LEARNED)
+        return diag_fail(diag, ST_DATA, "%s: %zu networks; without a proxy at least %d are needed", spec->measurements,
+                         l->rows.n, 2 * FT_LEARNED);
+    TRY(study_reference(l->study, &l->networks, &l->rows, &reference));
+    TRY(samples_check(&l->rows, diag));
+    if (!l->full) bank_init(&l->bank, &reference, l->proxies, l->n_proxies, &l->study->base.arena);
+    return learn_target(l, out);
+}
+
+ol_status ol_adapt(ol_context *context, const ol_adaptation *spec, const ol_adapted **adapted, ol_study **out) {
+    ol_study *s = *out = object_new(context, sizeof *s);
+    *adapted = NULL;
+    if (!s) return OL_EMEMORY;
+    if (setjmp(s->base.oom)) return object_out_of_memory(&(*out)->base);
+    struct learning l = {.study = s, .spec = spec};
+    ol_adapted *answer = arena_alloc(&s->base.arena, sizeof *answer);
+    *answer = (ol_adapted){.name = spec->name, .path = spec->output};
+    enum status status = adapt(&l, answer);
+    if (status == ST_OK) *adapted = answer;
+    return object_end(&s->base, status);
+}
