@@ -86,17 +86,19 @@ const char *dim_text(const struct graph *g, dim d, struct arena *arena) {
 
 static void warn_batch(ol_model *m) {
     const struct graph *g = m->graph;
+    struct diag *diag = &m->base.diag;
     for (uint32_t i = 0; i < g->bodies[0].n_inputs; i++) {
         const struct tensor *t = &g->tensors[g->bodies[0].inputs[i]];
         if (t->kind != TY_TENSOR || t->rank < 1) continue;
         if (!dim_is_number(t->dims[0]) && !m->bind.batch)
-            diag_warn(&m->base.diag,
-                      "%s: input \"%s\": leading dimension %s taken as a batch of 1; give --batch N for another",
-                      g->path, t->name, dim_text(g, t->dims[0], &m->base.arena));
+            diag_warn(diag,
+                      "%s: the leading dimension %s of its inputs counts as batch and is taken as 1; give --batch N",
+                      g->path, dim_text(g, t->dims[0], &m->base.arena));
         if (dim_is_number(t->dims[0]) && m->bind.batch && t->dims[0].value != m->bind.batch)
-            diag_warn(&m->base.diag,
-                      "%s: input \"%s\" has a fixed leading dimension of %lld: --batch leaves it; --shape changes it",
-                      g->path, t->name, (long long)t->dims[0].value);
+            diag_warn(
+                diag,
+                "%s: input \"%s\" has a fixed leading dimension of %lld, which --batch leaves; --shape changes it",
+                g->path, t->name, (long long)t->dims[0].value);
     }
 }
 

@@ -156,7 +156,7 @@ void progress_end(struct progress *);
 
 /* ---- models.c: models with the options applied ---- */
 
-/* Opens the model; what goes wrong is written to `log`. The model is to be freed even then. */
+/* Opens the model, to be freed even when that fails. Graphs printed after passes go to `log`. */
 ol_status model_open(ol_context *, const struct options *, const char *path, ol_model **, FILE *log);
 void log_error(ol_model *, ol_status, FILE *log);
 /* Warnings and pass times, once all questions are asked. */

@@ -241,12 +241,10 @@ static void one_model(void *user, size_t i, unsigned worker) {
     buffer_open(&w->results[i]);
     FILE *log = w->logs[i].stream;
     ol_status status = model_open(w->context, w->options, w->inputs.at[i], &m, log);
-    if (status == OL_OK) {
-        status = ol_model_profile(m, &profile);
-        log_error(m, status, log);
-    }
+    if (status == OL_OK) status = ol_model_profile(m, &profile);
     if (status == OL_OK) render(w->options, profile, w->results[i].stream);
     log_rest(m, w->options, log);
+    log_error(m, status, log);
     ol_model_free(m);
     w->exits[i] = exit_code_of(status);
     buffer_close(&w->logs[i]);

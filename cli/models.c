@@ -34,9 +34,7 @@ static ol_status apply(ol_model *m, const struct options *o, FILE *log) {
 
 ol_status model_open(ol_context *context, const struct options *o, const char *path, ol_model **m, FILE *log) {
     ol_status status = ol_model_open(context, path, m);
-    if (status == OL_OK) status = apply(*m, o, log);
-    log_error(*m, status, log);
-    return status;
+    return status == OL_OK ? apply(*m, o, log) : status;
 }
 
 void log_error(ol_model *m, ol_status status, FILE *log) {

@@ -33,33 +33,39 @@ static void keep(struct work *w, size_t model, size_t target, const ol_estimate 
                             .kernels = wants_kernels ? render_kernels(w->options, e) : NULL};
 }
 
-static ol_status predict_model(struct work *w, size_t i, ol_model *m, FILE *log) {
+/* What fails on one target may well do on another. */
+static ol_status predict_model(struct work *w, size_t i, ol_model *m, FILE *errors) {
     ol_status first = OL_OK;
     for (size_t t = 0; t < w->targets.n; t++) {
         const ol_estimate *estimate;
         ol_status status = ol_model_predict(m, w->targets.at[t], &estimate);
-        if (status == OL_OK) {
+        if (status == OL_OK)
             keep(w, i, t, estimate);
-            continue;
-        }
-        if (first == OL_OK) log_error(m, status, log);
-        first = first == OL_OK ? status : first;
+        else if (first == OL_OK)
+            log_error(m, first = status, errors);
     }
     return first;
 }
 
 static void one_model(void *user, size_t i, unsigned worker) {
     struct work *w = user;
-    struct buffer *log = &w->logs[i];
+    struct buffer *log = &w->logs[i], errors;
     ol_model *m;
     (void)worker;
     buffer_open(log);
+    buffer_open(&errors);
     ol_status status = model_open(w->targets.context, w->options, w->predictions->inputs.at[i], &m, log->stream);
-    if (status == OL_OK) status = predict_model(w, i, m, log->stream);
+    if (status == OL_OK)
+        status = predict_model(w, i, m, errors.stream);
+    else
+        log_error(m, status, errors.stream);
     log_rest(m, w->options, log->stream);
     ol_model_free(m);
-    w->exits[i] = exit_code_of(status);
+    buffer_close(&errors);
+    fwrite(errors.bytes, 1, errors.length, log->stream); /* last: the reason nothing follows */
+    buffer_free(&errors);
     buffer_close(log);
+    w->exits[i] = exit_code_of(status);
     progress_step(w->progress);
 }
 

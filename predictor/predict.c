@@ -14,10 +14,18 @@ static enum bound bound_of(struct kernel_roofline r) {
     return r.compute_us >= r.memory_us ? BOUND_COMPUTE : BOUND_MEMORY;
 }
 
+/* Do the weights of all kernels stay in the last-level cache while the largest kernel's activations pass through it? */
+static bool weights_stay(const struct workload *w, double cache_bytes) {
+    double largest = 0;
+    for (size_t i = 0; i < w->n_kernels; i++)
+        largest = fmax(largest, (double)w->kernels[i].in_bytes + (double)w->kernels[i].out_bytes);
+    return (double)w->weight_bytes + largest <= cache_bytes;
+}
+
 /* What an inference costs whatever the model is shared equally by its kernels, so that the breakdown is complete. */
 static void analytic_kernels(const struct target *t, const struct workload *w, struct estimate *e) {
     const struct analytic *a = &t->analytic;
-    bool cached = (double)w->weight_bytes + (double)w->peak_memory_bytes <= a->cache_bytes;
+    bool cached = weights_stay(w, a->cache_bytes);
     double share_us = a->run_us / (double)w->n_kernels;
     for (size_t i = 0; i < w->n_kernels; i++) {
         const struct kernel *k = &w->kernels[i];

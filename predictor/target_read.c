@@ -92,9 +92,17 @@ static enum status integer(struct reader *r, const cJSON *object, const char *ke
 
 /* ---- Runtime ---- */
 
+/* What practically every runtime does; for targets that do not say. */
+static const struct fuse_rule usual_fusions[] = {
+    {KC_CONV, KC_NORM},           {KC_CONV, KC_ACTIVATION},           {KC_CONV, KC_ELEMENTWISE},
+    {KC_CONV_TRANSPOSE, KC_NORM}, {KC_CONV_TRANSPOSE, KC_ACTIVATION}, {KC_GEMM, KC_ACTIVATION},
+    {KC_GEMM, KC_ELEMENTWISE},    {KC_NORM, KC_ACTIVATION},           {KC_ELEMENTWISE, KC_ACTIVATION},
+};
+
 static enum status read_fusions(struct reader *r, const cJSON *object, struct runtime *runtime) {
     const cJSON *list = get(object, "fuse"), *pair;
     if (!list) return ST_OK;
+    runtime->n_fuse = 0;
     if (!cJSON_IsArray(list)) return wrong(r, "fuse", "must be a list of pairs of kernel classes");
     struct fuse_rule *rules = arena_array(r->arena, (size_t)cJSON_GetArraySize(list), sizeof *rules);
     cJSON_ArrayForEach(pair, list) {
@@ -116,7 +124,11 @@ static enum status read_runtime(struct reader *r, const cJSON *root, struct runt
     static const char *const known[] = {"lowering", "view", "precision", "block", "threads", "fuse"};
     const cJSON *object = get(root, "runtime");
     int64_t threads = 1;
-    *runtime = (struct runtime){.lowering = "plain", .view = VIEW_PRUNE, .threads = 1};
+    *runtime = (struct runtime){.lowering = "plain",
+                                .view = VIEW_PRUNE,
+                                .threads = 1,
+                                .n_fuse = COUNT_OF(usual_fusions),
+                                .fuse = usual_fusions};
     if (!object) return ST_OK;
     if (!cJSON_IsObject(object)) return wrong(r, "runtime", "must be an object");
     warn_unknown(r, object, "runtime.", known, COUNT_OF(known));
@@ -207,15 +219,15 @@ static enum status read_analytic(struct reader *r, const cJSON *object, struct a
 
 static enum status read_kind(struct reader *r, const cJSON *root, enum target_kind *kind) {
     int found = find_name(kind_names, TARGET_KIND_COUNT, json_string_or(root, "kind", "analytic"));
-    if (found == TARGET_KIND_COUNT)
-        return wrong(r, "kind", "must be \"analytic\", \"measured\", \"adapted\" or \"calibrated\"");
+    if (found == TARGET_KIND_COUNT || found == TARGET_CALIBRATED)
+        return wrong(r, "kind", "must be \"analytic\", \"measured\" or \"adapted\"");
     *kind = (enum target_kind)found;
     return ST_OK;
 }
 
 /* The numbers of the target's kind. */
 static enum status read_numbers(struct reader *r, const cJSON *root, struct target *t) {
-    const char *key = t->kind == TARGET_ANALYTIC ? "analytic" : t->kind == TARGET_CALIBRATED ? "calibrated" : "linear";
+    const char *key = t->kind == TARGET_ANALYTIC ? "analytic" : "linear";
     const cJSON *object = get(root, key);
     if (!object) return wrong(r, key, "is missing");
     if (t->kind == TARGET_ANALYTIC) return read_analytic(r, object, &t->analytic);
