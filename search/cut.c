@@ -3,12 +3,23 @@
 
 #include <string.h>
 
-struct cut cut_start(const struct knobs *k, const struct config *config, struct arena *arena) {
+static const bool *mark_removed(const struct knobs *k, const struct config *config, struct arena *arena) {
     bool *removed = arena_array(arena, (size_t)k->coupling.n + 1, sizeof *removed);
     for (uint32_t g = 0; g < k->n_groups; g++)
         for (int64_t i = 0; i < config->removed[g] * k->groups[g].step; i++)
             removed[k->groups[g].units[k->groups[g].order[i]]] = true;
-    return (struct cut){k, removed, arena};
+    return removed;
+}
+
+struct cut cut_start(const struct knobs *k, const struct config *config, bool with_indices, struct arena *arena) {
+    int64_t *sizes = arena_copy(arena, k->sizes, k->n_axes * sizeof *sizes);
+    for (uint32_t g = 0; g < k->n_groups; g++)
+        for (uint32_t i = 0; config->removed[g] && i < k->groups[g].n_axes; i++) {
+            const struct group_axis *axis = &k->groups[g].axes[i];
+            sizes[k->coupling.first_axis[axis->tensor] + (uint32_t)axis->axis] -=
+                config->removed[g] * k->groups[g].step * axis->per_unit;
+        }
+    return (struct cut){k, sizes, with_indices ? mark_removed(k, config, arena) : NULL, arena};
 }
 
 bool cut_removes(const struct cut *cut, uint32_t tensor, int32_t axis, int64_t index) {
@@ -23,8 +34,7 @@ int64_t cut_before(const struct cut *cut, uint32_t tensor, int32_t axis, int64_t
 }
 
 int64_t cut_size(const struct cut *cut, uint32_t tensor, int32_t axis) {
-    int64_t size = couple_size(&cut->knobs->coupling, tensor, axis);
-    return size < 2 ? size : cut_before(cut, tensor, axis, size);
+    return cut->sizes[cut->knobs->coupling.first_axis[tensor] + (uint32_t)axis];
 }
 
 /* Copies the kept elements, axis by axis from the outside. */
@@ -98,14 +108,14 @@ static bool shrink(const struct cut *cut, struct graph *g, uint32_t id) {
     return changed;
 }
 
-static void shrink_all(const struct cut *cut, struct graph *g, bool with_weights) {
+static void shrink_all(const struct cut *cut, struct graph *g) {
     for (uint32_t id = 0; id < cut->knobs->g->n_tensors; id++) {
         struct tensor *t = &g->tensors[id];
         if (!shrink(cut, g, id)) continue;
         t->value = NULL;
         if (!(t->flags & TF_INITIALIZER)) continue;
         t->stored_bytes = (uint64_t)tensor_bytes(t);
-        if (with_weights || !dtype_is_float(t->dtype))
+        if (cut->removed)
             slice_data(cut, id, t);
         else
             t->data = (struct data){.encoding = ENC_NONE, .file = NONE};
@@ -152,14 +162,26 @@ static void bury(struct graph *g, struct arena *arena) {
     }
 }
 
-enum status rewrite_apply(const struct knobs *k, const struct config *config, bool with_weights, struct arena *arena,
-                          struct graph **out, struct diag *diag) {
-    struct graph *g = *out = graph_clone(k->g, arena);
-    struct cut cut = cut_start(k, config, arena);
-    bypass(k, config, g, arena);
-    bury(g, arena);
-    shrink_all(&cut, g, with_weights);
-    return structure_adjust(g, &cut, diag);
+static struct graph *shrunk(const struct knobs *k, const struct config *config, const struct cut *cut) {
+    struct graph *g = graph_clone(k->g, cut->arena);
+    bypass(k, config, g, cut->arena);
+    bury(g, cut->arena);
+    shrink_all(cut, g);
+    return g;
+}
+
+struct graph *rewrite_shapes(const struct knobs *k, const struct config *config, struct arena *arena) {
+    struct cut cut = cut_start(k, config, false, arena);
+    struct graph *g = shrunk(k, config, &cut);
+    structure_adjust_convs(g, k->g);
+    return g;
+}
+
+enum status rewrite_apply(const struct knobs *k, const struct config *config, struct arena *arena, struct graph **out,
+                          struct diag *diag) {
+    struct cut cut = cut_start(k, config, true, arena);
+    *out = shrunk(k, config, &cut);
+    return structure_adjust(*out, &cut, diag);
 }
 
 static bool survives(const struct graph *g, uint32_t id) {
@@ -171,7 +193,7 @@ enum status rewrite_verify(const struct knobs *k, const struct config *config, c
                            struct diag *diag) {
     struct arena scratch;
     arena_init(&scratch, k->coupling.arena->allocator, k->coupling.arena->on_oom);
-    struct cut cut = cut_start(k, config, &scratch);
+    struct cut cut = cut_start(k, config, false, &scratch);
     enum status status = ST_OK;
     for (uint32_t id = 0; id < k->g->n_tensors && status == ST_OK; id++) {
         const struct tensor *t = &g->tensors[id], *before = &k->g->tensors[id];

@@ -266,6 +266,17 @@ static void weigh_groups(struct knobs *k, enum importance how, uint64_t seed, st
     arena_free(&scratch);
 }
 
+static void keep_sizes(struct knobs *k, struct arena *arena) {
+    struct axis_place at = {0, -1};
+    size_t n = 0;
+    while (next_axis(k->g, &at)) n++;
+    int64_t *sizes = arena_array(arena, n + 1, sizeof *sizes);
+    at = (struct axis_place){0, -1};
+    for (n = 0; next_axis(k->g, &at); n++) sizes[n] = couple_size(&k->coupling, at.tensor, at.axis);
+    k->sizes = sizes;
+    k->n_axes = n;
+}
+
 struct config config_new(const struct knobs *k, struct arena *arena) {
     return (struct config){arena_array(arena, k->n_groups + 1u, sizeof(uint16_t)),
                            arena_array(arena, k->n_drops + 1u, sizeof(bool))};
@@ -276,6 +287,7 @@ void knobs_find(struct knobs *k, struct graph *g, int64_t align, enum importance
     *k = (struct knobs){.g = g, .align = align};
     prepare(g, arena, &k->copy_of);
     couple(&k->coupling, g, false, arena);
+    keep_sizes(k, arena);
     find_groups(k, arena);
     weigh_groups(k, how, seed, arena);
     drops_find(k, arena);

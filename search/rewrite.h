@@ -41,6 +41,8 @@ struct knobs {
     uint32_t n_groups, n_drops;
     struct group *groups;
     struct drop *drops;
+    const int64_t *sizes; /* by axis (coupling.first_axis): before any cut; -1 when not a number */
+    size_t n_axes;
     const uint32_t *copy_of; /* by tensor: the initializer it is a private copy of; itself otherwise */
     int64_t align;
 };
@@ -56,10 +58,12 @@ struct config {        /* a setting of every knob */
 
 struct config config_new(const struct knobs *, struct arena *);
 
-/* The model with the setting applied, in a clone. Shapes are those the coupling predicts; the caller infers them again
- * and compares (rewrite_verify). `with_weights` false: initializers get shapes but no data, for pricing. */
-enum status rewrite_apply(const struct knobs *, const struct config *, bool with_weights, struct arena *,
-                          struct graph **, struct diag *) MUST_CHECK;
+/* The model with the setting applied, in a clone: weights sliced, stated shapes made to agree. Its tensors have the
+ * shapes the coupling predicts; the caller infers them again from scratch and compares (rewrite_verify). */
+enum status rewrite_apply(const struct knobs *, const struct config *, struct arena *, struct graph **,
+                          struct diag *) MUST_CHECK;
+/* The same for pricing only: shapes without weights, and operands that state shapes left as they were. */
+struct graph *rewrite_shapes(const struct knobs *, const struct config *, struct arena *);
 /* After inference on the result: every live tensor has the predicted shape, or ST_MODEL. */
 enum status rewrite_verify(const struct knobs *, const struct config *, const struct graph *, struct diag *) MUST_CHECK;
 /* drops.c */
@@ -69,15 +73,17 @@ void prepare(struct graph *, struct arena *, const uint32_t **copy_of);
 /* cut.c: which elements a setting removes. */
 struct cut {
     const struct knobs *knobs;
-    const bool *removed; /* by class */
+    const int64_t *sizes; /* by axis: what stays */
+    const bool *removed;  /* by class; NULL when only sizes are wanted */
     struct arena *arena;
 };
-struct cut cut_start(const struct knobs *, const struct config *, struct arena *);
+struct cut cut_start(const struct knobs *, const struct config *, bool with_indices, struct arena *);
 bool cut_removes(const struct cut *, uint32_t tensor, int32_t axis, int64_t index);
 int64_t cut_size(const struct cut *, uint32_t tensor, int32_t axis); /* what stays of an axis; -1 when not a number */
 int64_t cut_before(const struct cut *, uint32_t tensor, int32_t axis, int64_t index); /* how many stay below index */
 /* structure.c: operands and attributes that state shapes (Reshape targets, Split sizes, group counts, ...) are made to
  * agree. The tensors of `g` have the shapes after the cut, those of the knobs' graph the ones before. */
 enum status structure_adjust(struct graph *g, const struct cut *, struct diag *) MUST_CHECK;
+void structure_adjust_convs(struct graph *g, const struct graph *before); /* only what prices depend on */
 
 #endif

@@ -341,3 +341,10 @@ enum status structure_adjust(struct graph *g, const struct cut *cut, struct diag
             if (!strcmp(rows[r].op_type, g->nodes[n].op_type)) TRY(rows[r].adjust(&a, n));
     return ST_OK;
 }
+
+void structure_adjust_convs(struct graph *g, const struct graph *before) {
+    struct adjust a = {.g = g, .before = before};
+    for (uint32_t n = 0; n < g->n_nodes; n++)
+        if (!g->nodes[n].dead && op_table[g->nodes[n].op].kernel == KC_CONV && g->nodes[n].op != OP_QLinearConv)
+            (void)!adjust_conv(&a, n);
+}
