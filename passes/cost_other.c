@@ -179,7 +179,7 @@ void cost_dft(struct graph *graph, const struct node *node, struct cost *cost) {
     int64_t all = count_elements(graph, longer, cost);
     if (node->op == OP_DFT && all > 0) /* real or complex: one transform for each line either way */
         all /= count_dim(graph, longer->dims[longer->rank - 1], cost);
-    cost->flops = n > 0 ? count_mul(all / n, transform(n)) : n;
+    cost->flops = n > 0 && all >= 0 ? count_mul(all / n, transform(n)) : -1;
 }
 
 void cost_stft(struct graph *graph, const struct node *node, struct cost *cost) {
