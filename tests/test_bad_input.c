@@ -24,6 +24,7 @@ struct finished {
 
 static char folder[] = BINARY_DIR "/bad-input-XXXXXX";
 
+/* Good until the next call. */
 static const char *in_folder(const char *name) {
     static char path[1024];
     snprintf(path, sizeof path, "%s/%s", folder, name);
@@ -40,8 +41,8 @@ static void read_start(const char *path, char *text, size_t size) {
 
 static struct finished run(const char *command, const char *const *files, size_t n_files) {
     char out[1024], err[1024];
-    snprintf(out, sizeof out, "%s", in_folder("out"));
-    snprintf(err, sizeof err, "%s", in_folder("err"));
+    snprintf(out, sizeof out, "%s/out", folder);
+    snprintf(err, sizeof err, "%s/err", folder);
     char *argv[8] = {PROGRAM, (char *)(uintptr_t)command};
     for (size_t i = 0; i < n_files; i++) argv[2 + i] = (char *)(uintptr_t)files[i];
 
