@@ -1,0 +1,27 @@
+/* score: how much of a model's importance a setting keeps, between 0 and 1.
+ *
+ * Every weight of a convolution, product or recurrent cell counts by its squared norm; of that, each axis keeps the
+ * share of importance of its remaining units, and a weight that falls away with a bypassed block keeps nothing. */
+#ifndef SCORE_H
+#define SCORE_H
+
+#include "rewrite.h"
+
+struct score {
+    const struct knobs *knobs;
+    size_t n_weights;
+    struct weight_score {
+        uint32_t tensor;
+        double energy; /* share of the model's squared weight norm */
+        size_t n_groups;
+        const uint32_t *groups;
+        uint32_t node; /* that reads it */
+    } * weights;
+    const double *const *kept; /* by group, by steps removed: share of importance that stays */
+};
+
+void score_start(struct score *, const struct knobs *, struct arena *);
+/* `g` is the cut graph: weights whose node died keep nothing. */
+double score_of(const struct score *, const struct config *, const struct graph *g);
+
+#endif
