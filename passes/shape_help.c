@@ -22,6 +22,11 @@ dim infer_dim(const struct infer *in, uint32_t i, int64_t axis) {
     return infer_in(in, i)->dims[axis];
 }
 
+void infer_dims(const struct infer *in, uint32_t i, dim *out) {
+    const struct tensor *t = infer_in(in, i);
+    for (int32_t k = 0; k < t->rank; k++) out[k] = t->dims[k];
+}
+
 enum dtype infer_dtype(const struct infer *in, uint32_t i) {
     const struct tensor *t = infer_in(in, i);
     return t ? t->dtype : DT_UNDEFINED;

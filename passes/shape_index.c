@@ -82,7 +82,7 @@ enum status shape_compress(struct infer *in) {
     } else {
         TRY(infer_axis(in, attr->i, rank, &axis));
         along = infer_dim(in, 0, axis);
-        memcpy(dims, infer_in(in, 0)->dims, (size_t)rank * sizeof *dims);
+        infer_dims(in, 0, dims);
     }
     int64_t limit = upper_bound(in, along), hi = upper_bound(in, condition);
     dims[axis] = count_true(in, 1, limit, hi < limit ? hi : limit);
@@ -148,7 +148,7 @@ enum status shape_topk(struct infer *in) {
         return infer_set_unknown(in, 1, DT_INT64, NULL);
     }
     TRY(infer_axis(in, node_int(in->node, "axis", -1), rank, &axis));
-    memcpy(dims, infer_in(in, 0)->dims, (size_t)rank * sizeof *dims);
+    infer_dims(in, 0, dims);
     if (dim_is_number(k) && dim_is_number(dims[axis]) && (k.value < 0 || k.value > dims[axis].value))
         return infer_fail(in, "k is %lld of %lld", (long long)k.value, (long long)dims[axis].value);
     dims[axis] = infer_size(in, k, 0, upper_bound(in, dims[axis]));
@@ -185,7 +185,7 @@ enum status shape_unique(struct infer *in) {
     if (attr && !known) {
         TRY(infer_set_unknown(in, 0, infer_dtype(in, 0), NULL));
     } else {
-        if (attr) memcpy(dims, infer_in(in, 0)->dims, (size_t)rank * sizeof *dims);
+        if (attr) infer_dims(in, 0, dims);
         dims[axis] = n;
         TRY(infer_set(in, 0, infer_dtype(in, 0), dims, attr ? rank : 1));
     }

@@ -19,7 +19,8 @@ static inline bool infer_has(const struct infer *in, uint32_t i) {
 int32_t infer_rank(const struct infer *, uint32_t i); /* RANK_UNKNOWN also when left out */
 /* Dim of input i; a negative axis counts from the end; unknown when the rank is, or the axis is outside. */
 dim infer_dim(const struct infer *, uint32_t i, int64_t axis);
-enum dtype infer_dtype(const struct infer *, uint32_t i); /* DT_UNDEFINED when left out or not known */
+void infer_dims(const struct infer *, uint32_t i, dim *out); /* all of an input whose rank is known */
+enum dtype infer_dtype(const struct infer *, uint32_t i);    /* DT_UNDEFINED when left out or not known */
 /* What is known of the elements of input i (initializers are read on demand); NULL: nothing. */
 const struct value *infer_value(const struct infer *, uint32_t i);
 /* An initializer small enough to have a value, or of no elements; its data is not touched. */
@@ -64,8 +65,8 @@ enum status infer_broadcast(struct infer *, dim dims[RANK_MAX], int32_t *rank, c
 
 /* ---- Values, for fold functions (value_help.c) ---- */
 
-/* True when every input present has a value or small initializer data; reads the latter. */
-bool fold_ready(const struct infer *);
+/* True when each of the first n inputs, if present, has a value or small initializer data; reads the latter. */
+bool fold_ready(const struct infer *, uint32_t n);
 /* The new value of output o with the number of elements its shape says; NULL when that is not a number, too many, or
  * the type carries no value. All elements unknown. */
 struct value *fold_new(struct infer *, uint32_t o);

@@ -188,7 +188,7 @@ enum status shape_range(struct infer *in) {
 }
 
 void fold_range(struct infer *in) {
-    if (!fold_ready(in)) return;
+    if (!fold_ready(in, in->node->n_inputs)) return;
     struct value *v = fold_new(in, 0);
     const struct value *start = infer_value(in, 0), *step = infer_value(in, 2);
     if (!v || v->is_float || start->n != 1 || start->is_float) return;

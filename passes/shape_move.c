@@ -87,7 +87,7 @@ enum status shape_split(struct infer *in) {
     if (n == 0) return ST_OK;
     TRY(infer_axis(in, node_int(in->node, "axis", 0), rank, &axis));
     dim *parts = arena_array(in->run->scratch, n, sizeof *parts), dims[RANK_MAX];
-    memcpy(dims, infer_in(in, 0)->dims, (size_t)rank * sizeof *dims);
+    infer_dims(in, 0, dims);
     TRY(split_sizes(in, dims[axis], parts, n));
     for (uint32_t o = 0; o < n; o++) {
         dims[axis] = parts[o];
@@ -168,7 +168,7 @@ enum status shape_expand(struct infer *in) {
     if (n > RANK_MAX) return infer_fail(in, "shape has more than %d dimensions", RANK_MAX);
     for (int32_t i = 0; i < n; i++)
         other[i] = infer_size(in, v ? v->at[i].d : DIM_UNKNOWN, RANK_MAX + (uint32_t)i, INT64_MAX);
-    memcpy(dims, infer_in(in, 0)->dims, (size_t)rank * sizeof *dims);
+    infer_dims(in, 0, dims);
     TRY(infer_broadcast(in, dims, &rank, other, n));
     return infer_set(in, 0, infer_dtype(in, 0), dims, rank);
 }
@@ -189,7 +189,7 @@ enum status shape_tile(struct infer *in) {
     const struct value *v = infer_value(in, 1);
     dim dims[RANK_MAX];
     if (rank == RANK_UNKNOWN) return infer_set_unknown(in, 0, infer_dtype(in, 0), NULL);
-    memcpy(dims, infer_in(in, 0)->dims, (size_t)rank * sizeof *dims);
+    infer_dims(in, 0, dims);
     if (in->opset < 6) return tile_one_axis(in, dims, rank);
     if (v && v->n != (uint32_t)rank) return infer_fail(in, "repeats has %u values for rank %d", v->n, rank);
     for (int32_t i = 0; i < rank; i++) {

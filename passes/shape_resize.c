@@ -109,7 +109,7 @@ static enum status resize_by_scales(struct infer *in, struct resize *r, const st
 enum status shape_resize(struct infer *in) {
     struct resize r = {.rank = infer_rank(in, 0)};
     if (r.rank == RANK_UNKNOWN) return infer_set_unknown(in, 0, infer_dtype(in, 0), NULL);
-    memcpy(r.dims, infer_in(in, 0)->dims, (size_t)r.rank * sizeof *r.dims);
+    infer_dims(in, 0, r.dims);
     uint32_t at_scales = in->opset < 11 ? 1 : 2;
     TRY(read_resize_axes(in, &r));
     /* An empty scales tensor stands for one left out when sizes are given (opsets 11 and 12). */

@@ -40,7 +40,7 @@ static void fold_elements(struct infer *in, uint32_t n, element_fn *fn) {
     enum { MOST = 8 };
     struct reader readers[MOST];
     int64_t dims[RANK_MAX], at[RANK_MAX];
-    if (n > MOST || n < 1 || !fold_ready(in)) return;
+    if (n > MOST || n < 1 || !fold_ready(in, n)) return;
     if (node_attr(in->node, "axis") && in->opset < 7) return; /* the old broadcast */
     struct value *v = fold_new(in, 0);
     if (!v) return;
@@ -357,7 +357,8 @@ void fold_unary(struct infer *in) {
 /* Bounds are inputs since opset 11, attributes before. */
 static struct scalar clip(struct infer *in, const struct scalar *at, bool is_float) {
     const struct value *lo = infer_value(in, 1), *hi = infer_value(in, 2);
-    if ((lo && lo->n != 1) || (hi && hi->n != 1) || in->opset < 11) return scalar_unknown();
+    bool read = (lo || !infer_has(in, 1)) && (hi || !infer_has(in, 2));
+    if (!read || (lo && lo->n != 1) || (hi && hi->n != 1) || in->opset < 11) return scalar_unknown();
     struct scalar out = at[0];
     if (is_float) {
         if (!scalar_is_number(out, true)) return scalar_unknown();

@@ -3,12 +3,12 @@
 
 #include <math.h>
 
-bool fold_ready(const struct infer *in) {
-    for (uint32_t i = 0; i < in->node->n_inputs; i++) { /* before a page of weights is touched in vain */
+bool fold_ready(const struct infer *in, uint32_t n) {
+    for (uint32_t i = 0; i < n; i++) { /* before a page of weights is touched in vain */
         const struct tensor *t = infer_in(in, i);
         if (t && !t->value && !infer_is_readable(t)) return false;
     }
-    for (uint32_t i = 0; i < in->node->n_inputs; i++)
+    for (uint32_t i = 0; i < n; i++)
         if (infer_has(in, i) && !infer_value(in, i)) return false;
     return true;
 }

@@ -92,9 +92,9 @@ static struct block block_around(const int64_t *dims, int32_t rank, int32_t axis
 static bool has_any_value(const struct infer *in) {
     for (uint32_t i = 0; i < in->node->n_inputs; i++) {
         const struct tensor *t = infer_in(in, i);
-        if (t && t->value) return true;
+        if (t && (t->value || infer_is_readable(t))) return true;
     }
-    return fold_ready(in);
+    return false;
 }
 
 /* Inputs of unknown value but known size leave unknown elements: a Reshape target is often put together like this. */

@@ -138,7 +138,7 @@ void fold_cumsum(struct infer *in) {
 /* ---- MatMul of small integer matrices ---- */
 
 void fold_matmul(struct infer *in) {
-    if (!fold_ready(in) || infer_rank(in, 0) != 2 || infer_rank(in, 1) != 2) return;
+    if (!fold_ready(in, in->node->n_inputs) || infer_rank(in, 0) != 2 || infer_rank(in, 1) != 2) return;
     int64_t a[RANK_MAX], b[RANK_MAX];
     if (!fold_dims(in, node_in(in->node, 0), a) || !fold_dims(in, node_in(in->node, 1), b) || a[1] != b[0]) return;
     struct value *to = fold_new(in, 0);
