@@ -38,7 +38,12 @@ enum option_group {
     G_TARGET = 4,  /* --target --precision */
     G_KERNELS = 8, /* --per-kernel */
     G_TOP = 16,    /* --top */
-    G_BUDGET = 32  /* --budget */
+    G_BUDGET = 32, /* --budget */
+    G_STUDY = 64,  /* --space --proxy --method */
+    G_TABLE = 128, /* --table --protocol --targets --samples --trials --planned */
+    G_ADAPT = 256, /* --measurements --name and what describes a device */
+    G_COUNT = 512, /* --count */
+    G_BATCH = 1024 /* --batch alone */
 };
 
 enum format { FORMAT_TABLE, FORMAT_JSON, FORMAT_CSV };
@@ -67,6 +72,10 @@ struct options {
     enum format format;
     int64_t batch, jobs, top, seed; /* 0: not given */
     double budget_ms;               /* 0: not given */
+    const char *space, *method, *table, *protocol, *proxies, *columns; /* lists: ',' between */
+    const char *measurements, *name, *description, *vendor, *device, *source;
+    int64_t samples, trials, count; /* 0: not given */
+    bool planned;
     bool quiet, per_kernel, time_passes, help;
 };
 
@@ -216,6 +225,13 @@ struct results { /* predictions in the order they are printed */
 /* Prints what succeeded where the options say; returns the exit code, no worse than `code`. */
 int results_print(const struct results *, const struct options *, int code);
 
+/* ---- studies.c: what adapt, plan, evaluate and build share ---- */
+
+ol_context *study_context(const struct options *); /* logs warnings unless quiet */
+void split_list(struct texts *, const char *list, char **storage); /* at ','; free both; NULL: nothing */
+/* Says what went wrong, frees the study and gives the exit code. */
+int study_end(ol_study *, ol_status);
+
 /* ---- cmd_*.c ---- */
 
 int command_predict(const struct options *);
@@ -223,5 +239,9 @@ int command_profile(const struct options *);
 int command_rank(const struct options *);
 int command_check(const struct options *);
 int command_targets(const struct options *);
+int command_adapt(const struct options *);
+int command_plan(const struct options *);
+int command_evaluate(const struct options *);
+int command_build(const struct options *);
 
 #endif

@@ -105,7 +105,7 @@ static int show(const struct options *o, ol_context *context, size_t n, const ch
             opened++;
             continue;
         }
-        fprintf(stderr, PROGRAM_NAME ": %s\n", ol_target_error(targets[opened]));
+        fprintf(stderr, "%s\n", ol_target_error(targets[opened]));
         ol_target_free(targets[opened]);
         code = worse_exit(code, exit_code_of(status));
     }

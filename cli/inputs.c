@@ -17,7 +17,7 @@ static int by_name(const FTSENT **a, const FTSENT **b) {
 }
 
 static bool complain(const char *path, const char *what) {
-    fprintf(stderr, PROGRAM_NAME ": %s: %s\n", path, what);
+    fprintf(stderr, "%s: %s\n", path, what);
     return false;
 }
 

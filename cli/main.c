@@ -16,6 +16,19 @@ const struct command commands[] = {
     {"check", "MODEL... -t TARGET --budget MS", "exit status 3 when a model is over budget",
      G_COMMON | G_MODEL | G_TARGET | G_KERNELS | G_BUDGET, NULL, command_check},
     {"targets", "[NAME...]", "lists targets, or shows some whole", G_COMMON, NULL, command_targets},
+    {"adapt", "--proxy P[,P...]|auto -m M.csv -o T.json", "a new target from a few measurements",
+     G_COMMON | G_STUDY | G_ADAPT | G_BATCH,
+     "Proxies are targets fitted on measurements. With --proxy none hundreds of measurements stand alone.",
+     command_adapt},
+    {"plan", "--proxy P[,P...]|auto --count N CANDIDATE...", "which of the candidates to measure next",
+     G_COMMON | G_STUDY | G_COUNT | G_BATCH,
+     "Candidates are models, or architectures of --space; - reads them from "
+     "standard input.",
+     command_plan},
+    {"evaluate", "--table T.csv --space S", "repeats few-shot experiments on a measured table",
+     G_COMMON | G_STUDY | G_TABLE, NULL, command_evaluate},
+    {"build", "SPACE ARCH -o M.onnx", "an ONNX model from a search-space architecture", G_COMMON | G_BATCH, NULL,
+     command_build},
     {NULL, NULL, NULL, 0, NULL, NULL},
 };
 

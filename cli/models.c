@@ -38,13 +38,13 @@ ol_status model_open(ol_context *context, const struct options *o, const char *p
 }
 
 void log_error(ol_model *m, ol_status status, FILE *log) {
-    if (status != OL_OK) fprintf(log, PROGRAM_NAME ": %s\n", ol_model_error(m));
+    if (status != OL_OK) fprintf(log, "%s\n", ol_model_error(m));
 }
 
 void log_rest(ol_model *m, const struct options *o, FILE *log) {
     size_t n;
     const char *const *warnings = ol_model_warnings(m, &n);
-    for (size_t i = 0; i < n && !o->quiet; i++) fprintf(log, PROGRAM_NAME ": warning: %s\n", warnings[i]);
+    for (size_t i = 0; i < n && !o->quiet; i++) fprintf(log, "warning: %s\n", warnings[i]);
     if (!o->time_passes || !m) return;
     const ol_timing *timings = ol_model_timings(m, &n);
     for (size_t i = 0; i < n; i++) fprintf(log, "%10.3f ms  %s\n", timings[i].ms, timings[i].pass);

@@ -22,8 +22,8 @@ enum value_kind {
 
 static const struct row {
     const char *name, *value;
-    char letter; /* 0: none */
-    enum option_group group;
+    char letter;     /* 0: none */
+    unsigned groups; /* of enum option_group */
     enum value_kind kind;
     size_t offset; /* of the field of struct options */
     const char *help;
@@ -36,11 +36,31 @@ static const struct row {
     {"top", "K", 0, G_TOP, VALUE_POSITIVE, FIELD(top), "only the K fastest"},
     {"dim", "NAME=N", 0, G_MODEL, VALUE_DIM, FIELD(dims), "binds a symbolic dimension; may be repeated"},
     {"shape", "INPUT=1x3x224x224", 0, G_MODEL, VALUE_SHAPE, FIELD(shapes), "binds an input's shape; may be repeated"},
-    {"batch", "N", 0, G_MODEL, VALUE_POSITIVE, FIELD(batch),
+    {"batch", "N", 0, G_MODEL | G_BATCH, VALUE_POSITIVE, FIELD(batch),
      "binds the leading dimension of inputs that leave it open"},
     {"passes", "LIST", 0, G_MODEL, VALUE_TEXT, FIELD(passes), "runs only these passes: names or letters, with commas"},
     {"print-after", "LIST", 0, G_MODEL, VALUE_TEXT, FIELD(print_after), "prints the graph after these passes"},
     {"time-passes", NULL, 0, G_MODEL, VALUE_NONE, FIELD(time_passes), "prints how long reading and each pass took"},
+    {"space", "SPACE", 0, G_STUDY, VALUE_TEXT, FIELD(space), "models are architectures of this search space"},
+    {"proxy", "P[,P...]", 0, G_STUDY, VALUE_TEXT, FIELD(proxies),
+     "known devices to learn from; auto: every measured one"},
+    {"proxies", "P[,P...]", 0, G_STUDY, VALUE_TEXT, FIELD(proxies), "the same"},
+    {"method", "METHOD", 0, G_STUDY, VALUE_TEXT, FIELD(method), "bank (default) or adaproxy, which takes one proxy"},
+    {"table", "CSV", 0, G_TABLE, VALUE_TEXT, FIELD(table), "measured latencies: architectures, then a column a device"},
+    {"targets", "X[,Y...]", 0, G_TABLE, VALUE_TEXT, FIELD(columns),
+     "columns to predict (default: all but the proxies)"},
+    {"protocol", "PROTOCOL", 0, G_TABLE, VALUE_TEXT, FIELD(protocol), "random (default), help or oneproxy"},
+    {"samples", "N", 0, G_TABLE, VALUE_POSITIVE, FIELD(samples), "measurements on the target (default 10)"},
+    {"trials", "N", 0, G_TABLE, VALUE_POSITIVE, FIELD(trials), "repetitions with other samples (default 20)"},
+    {"planned", NULL, 0, G_TABLE, VALUE_NONE, FIELD(planned), "samples chosen as plan does, not at random"},
+    {"measurements", "CSV", 'm', G_ADAPT, VALUE_TEXT, FIELD(measurements),
+     "columns model,latency_ms; also space, batch"},
+    {"name", "NAME", 0, G_ADAPT, VALUE_TEXT, FIELD(name), "of the new target (default: its file's)"},
+    {"description", "TEXT", 0, G_ADAPT, VALUE_TEXT, FIELD(description), "kept in the new target"},
+    {"vendor", "TEXT", 0, G_ADAPT, VALUE_TEXT, FIELD(vendor), "kept in the new target"},
+    {"device", "TEXT", 0, G_ADAPT, VALUE_TEXT, FIELD(device), "kept in the new target"},
+    {"source", "TEXT", 0, G_ADAPT, VALUE_TEXT, FIELD(source), "where the measurements come from"},
+    {"count", "N", 0, G_COUNT, VALUE_POSITIVE, FIELD(count), "how many to choose (default 10)"},
     {"format", "FORMAT", 'f', G_COMMON, VALUE_TEXT, FIELD(format_name), "table (default), json or csv"},
     {"output", "FILE", 'o', G_COMMON, VALUE_TEXT, FIELD(output), "writes the result to FILE, complete or not at all"},
     {"jobs", "N", 'j', G_COMMON, VALUE_POSITIVE, FIELD(jobs), "models treated at once (default: one a processor)"},
@@ -70,7 +90,7 @@ void print_command_help(const struct command *command, FILE *out) {
     for (size_t i = 0; i < N_ROWS; i++) {
         const struct row *r = &rows[i];
         char text[64], letter[8] = "    ";
-        if (!(command->groups & r->group)) continue;
+        if (!(command->groups & r->groups)) continue;
         if (r->letter) snprintf(letter, sizeof letter, "-%c, ", r->letter);
         snprintf(text, sizeof text, "%s--%s%s%s", letter, r->name, r->value ? " " : "", r->value ? r->value : "");
         fprintf(out, "  %-31s %s\n", text, r->help);
@@ -158,7 +178,7 @@ static void prepare(struct parser *p, const struct command *command) {
     *p = (struct parser){.command = command};
     p->shorts[s++] = ':'; /* a missing value is told apart from an unknown option */
     for (size_t i = 0; i < N_ROWS; i++) {
-        if (!(command->groups & rows[i].group)) continue;
+        if (!(command->groups & rows[i].groups)) continue;
         p->longs[n++] =
             (struct option){rows[i].name, rows[i].value ? required_argument : no_argument, NULL, FIRST_ID + (int)i};
         if (rows[i].letter) p->shorts[s++] = rows[i].letter;

@@ -22,7 +22,7 @@ bool output_close(struct output *o) {
     if (!o->path) return flush_stdout();
     buffer_close(&o->buffer);
     bool is_written = ol_write_file(o->path, o->buffer.bytes, o->buffer.length, message, sizeof message) == OL_OK;
-    if (!is_written) fprintf(stderr, PROGRAM_NAME ": %s\n", message);
+    if (!is_written) fprintf(stderr, "%s\n", message);
     buffer_free(&o->buffer);
     return is_written;
 }

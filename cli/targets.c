@@ -8,9 +8,9 @@ static ol_status open_one(struct targets *t, const struct options *o, const char
     size_t n_warnings;
     ol_status status = ol_target_open(t->context, name, target);
     if (status == OL_OK && o->precision) status = ol_target_set_precision(*target, o->precision);
-    if (status != OL_OK) fprintf(stderr, PROGRAM_NAME ": %s\n", ol_target_error(*target));
+    if (status != OL_OK) fprintf(stderr, "%s\n", ol_target_error(*target));
     const char *const *warnings = ol_target_warnings(*target, &n_warnings);
-    for (size_t i = 0; i < n_warnings && !o->quiet; i++) fprintf(stderr, PROGRAM_NAME ": warning: %s\n", warnings[i]);
+    for (size_t i = 0; i < n_warnings && !o->quiet; i++) fprintf(stderr, "warning: %s\n", warnings[i]);
     return status;
 }
 

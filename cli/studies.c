@@ -1,0 +1,34 @@
+/* What the commands that learn from measurements share. */
+#include "cli.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void print_warning(void *user, const char *message) {
+    (void)user;
+    fprintf(stderr, PROGRAM_NAME ": warning: %s\n", message);
+}
+
+ol_context *study_context(const struct options *o) {
+    ol_settings settings = {.log = o->quiet ? NULL : print_warning};
+    ol_context *context = ol_context_new(&settings);
+    if (!context) out_of_memory();
+    return context;
+}
+
+void split_list(struct texts *list, const char *text, char **storage) {
+    *list = (struct texts){0};
+    *storage = text ? xstrdup(text) : NULL;
+    for (char *at = *storage; at;) {
+        char *comma = strchr(at, ',');
+        if (comma) *comma++ = '\0';
+        if (*at) texts_add(list, at);
+        at = comma;
+    }
+}
+
+int study_end(ol_study *study, ol_status status) {
+    if (status != OL_OK) fprintf(stderr, PROGRAM_NAME ": %s\n", ol_study_error(study));
+    ol_study_free(study);
+    return exit_code_of(status);
+}
