@@ -179,11 +179,15 @@ static void merge(struct evolve *e, const struct candidate *added, size_t n) {
     survive(e, all, e->n_population + n);
 }
 
+void evolve_price(struct evolve *e, const uint16_t *const *genomes, size_t n, struct candidate *out) {
+    for (size_t i = 0; i < n; i++) out[i] = new_candidate(e, genomes[i]);
+    price_all(e, out, n);
+}
+
 void evolve_offer(struct evolve *e, const uint16_t *const *genomes, size_t n) {
     if (!n) return;
     struct candidate *added = arena_array(e->arena, n, sizeof *added);
-    for (size_t i = 0; i < n; i++) added[i] = new_candidate(e, genomes[i]);
-    price_all(e, added, n);
+    evolve_price(e, genomes, n, added);
     merge(e, added, n);
 }
 

@@ -37,6 +37,8 @@ void evolve_start(struct evolve *, const uint16_t *const *seeds, size_t n_seeds)
 void evolve_generation(struct evolve *); /* EVOLVE_POPULATION children */
 /* Prices and considers genomes from elsewhere (local search, a resumed run). */
 void evolve_offer(struct evolve *, const uint16_t *const *genomes, size_t n);
+/* Prices genomes into `out`; they reach the frontier but not the population. */
+void evolve_price(struct evolve *, const uint16_t *const *genomes, size_t n, struct candidate *out);
 /* Takes a genome as priced already. */
 void evolve_restore(struct evolve *, const uint16_t *genes, const double *cost, bool in_population);
 

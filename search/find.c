@@ -1,0 +1,205 @@
+/* The search loop. */
+#include "find.h"
+
+#include <math.h>
+#include <string.h>
+#include <time.h>
+
+enum { UNIFORM_STARTS = 24, SAVE_EVERY = 8 };
+
+struct loop {
+    const struct find *f;
+    struct evolve evolve;
+    double started;
+};
+
+static double seconds_now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+/* Costs of evolve: latency on each target, then what the score lacks. */
+static void price(void *user, const uint16_t *genes, double *cost, unsigned worker) {
+    const struct find *f = user;
+    struct outcome o;
+    bool valid = f->judge(f->user, genes, &o, worker) && !isnan(o.score);
+    for (size_t t = 0; t < f->n_targets; t++) cost[t] = valid ? o.bound_ms[t] : INFINITY;
+    cost[f->n_targets] = valid ? -o.score : INFINITY;
+}
+
+static bool meets(const struct find *f, const double *bound_ms) {
+    for (size_t t = 0; t < f->n_targets; t++)
+        if (bound_ms[t] > f->budget_ms[t]) return false;
+    return true;
+}
+
+/* How far beyond the worst-missed budget, as a ratio. */
+static double excess(const struct find *f, const double *bound_ms) {
+    double worst = 0;
+    for (size_t t = 0; t < f->n_targets; t++) worst = fmax(worst, bound_ms[t] / f->budget_ms[t]);
+    return worst;
+}
+
+static bool exhausted(const struct loop *l) {
+    bool by_count = l->f->evaluations && l->evolve.evaluated >= l->f->evaluations;
+    bool by_time = l->f->seconds > 0 && seconds_now() - l->started >= l->f->seconds;
+    return by_count || by_time;
+}
+
+/* ---- Where the search starts ---- */
+
+static const uint16_t *uniform(const struct find *f, double share) {
+    uint16_t *genes = arena_array(f->arena, f->n_genes + 1, sizeof *genes);
+    for (size_t i = 0; i < f->n_genes; i++)
+        genes[i] = f->max[i] > 1 ? (uint16_t)lround(share * f->max[i]) : 0; /* yes-or-no knobs stay as they are */
+    return genes;
+}
+
+static size_t starts(const struct find *f, const uint16_t **out) {
+    size_t n = 0;
+    for (size_t i = 0; i < f->n_starts; i++) out[n++] = f->starts[i];
+    for (int i = 0; f->greedy && i < UNIFORM_STARTS; i++) out[n++] = uniform(f, (double)i / (UNIFORM_STARTS - 1));
+    if (!n) out[n++] = uniform(f, 0);
+    return n;
+}
+
+/* One more step of every knob from a setting: which buys the most latency for the least score? */
+static const struct candidate *cheapest_step(struct loop *l, const struct candidate *from) {
+    const struct find *f = l->f;
+    const uint16_t **tries = arena_array(f->arena, f->n_genes + 1, sizeof *tries);
+    size_t n = 0;
+    for (size_t i = 0; i < f->n_genes; i++) {
+        if (from->genes[i] >= f->max[i]) continue;
+        uint16_t *genes = arena_copy(f->arena, from->genes, f->n_genes * sizeof *genes);
+        int step = f->max[i] / 16 > 1 ? f->max[i] / 16 : 1;
+        genes[i] = (uint16_t)(genes[i] + step < f->max[i] ? genes[i] + step : f->max[i]);
+        tries[n++] = genes;
+    }
+    struct candidate *priced = arena_array(f->arena, n + 1, sizeof *priced);
+    evolve_price(&l->evolve, tries, n, priced);
+    const struct candidate *best = NULL;
+    double best_rate = 0;
+    for (size_t i = 0; i < n; i++) {
+        double gain = excess(f, from->cost) - excess(f, priced[i].cost);
+        double loss = priced[i].cost[f->n_targets] - from->cost[f->n_targets];
+        double rate = gain / (loss > 1e-9 ? loss : 1e-9);
+        if (gain > 0 && rate > best_rate) best_rate = rate, best = &priced[i];
+    }
+    return best;
+}
+
+static void descend(struct loop *l) {
+    const struct find *f = l->f;
+    struct candidate *here = arena_array(f->arena, 1, sizeof *here);
+    const uint16_t *zero = uniform(f, 0);
+    evolve_price(&l->evolve, &zero, 1, here);
+    while (!exhausted(l) && isfinite(here->cost[0]) && excess(f, here->cost) > 0.9) {
+        const struct candidate *next = cheapest_step(l, here);
+        if (!next) return;
+        *here = *next;
+        if (f->progress) f->progress(f->user, l->evolve.evaluated, 0);
+    }
+}
+
+/* ---- Choosing ---- */
+
+static const struct candidate *choose(const struct loop *l) {
+    const struct find *f = l->f;
+    const struct candidate *best = NULL;
+    for (size_t i = 0; i < l->evolve.n_frontier; i++) {
+        const struct candidate *c = &l->evolve.frontier[i];
+        if (!best) {
+            best = c;
+            continue;
+        }
+        bool ours = meets(f, c->cost), theirs = meets(f, best->cost);
+        double mine = c->cost[f->n_targets], other = best->cost[f->n_targets];
+        if (ours != theirs ? ours : ours ? mine < other : excess(f, c->cost) < excess(f, best->cost)) best = c;
+    }
+    return best;
+}
+
+/* Gives back what the budget leaves room for, and trades single steps of two knobs, until nothing helps. */
+static void refine(struct loop *l) {
+    const struct find *f = l->f;
+    for (int round = 0; round < 64 && !exhausted(l); round++) {
+        const struct candidate *best = choose(l);
+        if (!best || !meets(f, best->cost)) return;
+        const uint16_t **tries = arena_array(f->arena, f->n_genes * 2 + 1, sizeof *tries);
+        size_t n = 0;
+        for (size_t i = 0; i < f->n_genes; i++)
+            for (int way = -1; way <= 1; way += 2) {
+                int moved = best->genes[i] + way;
+                if (moved < 0 || moved > f->max[i]) continue;
+                uint16_t *genes = arena_copy(f->arena, best->genes, f->n_genes * sizeof *genes);
+                genes[i] = (uint16_t)moved;
+                tries[n++] = genes;
+            }
+        double before = best->cost[f->n_targets];
+        evolve_offer(&l->evolve, tries, n);
+        if (!(choose(l)->cost[f->n_targets] < before)) return;
+    }
+}
+
+static enum status save(const struct loop *l, struct diag *diag) {
+    return l->f->state_path ? state_save(l->f, &l->evolve, diag) : ST_OK;
+}
+
+static enum status start(struct loop *l, struct diag *diag) {
+    const struct find *f = l->f;
+    bool resumed = false;
+    if (f->state_path) TRY(state_load(f, &l->evolve, &resumed, diag));
+    if (resumed) return ST_OK;
+    const uint16_t **seeds = arena_array(f->arena, f->n_starts + UNIFORM_STARTS + 1, sizeof *seeds);
+    evolve_start(&l->evolve, seeds, starts(f, seeds));
+    if (f->greedy) descend(l);
+    return save(l, diag);
+}
+
+static enum status generations(struct loop *l, struct diag *diag) {
+    for (int n = 1; !exhausted(l); n++) {
+        evolve_generation(&l->evolve);
+        if (n % SAVE_EVERY == 0) refine(l);
+        if (n % SAVE_EVERY == 0) TRY(save(l, diag));
+        double by_count = l->f->evaluations ? (double)l->evolve.evaluated / (double)l->f->evaluations : 0;
+        double by_time = l->f->seconds > 0 ? (seconds_now() - l->started) / l->f->seconds : 0;
+        if (l->f->progress) l->f->progress(l->f->user, l->evolve.evaluated, fmax(by_count, by_time));
+    }
+    return save(l, diag);
+}
+
+static struct found show(const struct loop *l, const struct candidate *c) {
+    struct found found = {.genes = c->genes};
+    if (!l->f->judge(l->f->user, c->genes, &found.outcome, 0)) found.outcome.score = NAN;
+    return found;
+}
+
+static void report(struct loop *l, struct findings *out) {
+    const struct evolve *e = &l->evolve;
+    const struct candidate *best = choose(l);
+    *out = (struct findings){.evaluated = e->evaluated, .seconds = seconds_now() - l->started};
+    if (!best) return;
+    out->met = meets(l->f, best->cost);
+    out->chosen = show(l, best);
+    out->frontier = arena_array(l->f->arena, e->n_frontier, sizeof *out->frontier);
+    for (size_t i = 0; i < e->n_frontier; i++) out->frontier[out->n_frontier++] = show(l, &e->frontier[i]);
+    out->fastest = out->frontier[0];
+}
+
+enum status find_best(const struct find *f, struct findings *out, struct diag *diag) {
+    struct loop l = {.f = f, .started = seconds_now()};
+    l.evolve = (struct evolve){.n_genes = f->n_genes,
+                               .n_costs = f->n_targets + 1,
+                               .max = f->max,
+                               .price = price,
+                               .user = (void *)(uintptr_t)f,
+                               .jobs = f->jobs,
+                               .arena = f->arena};
+    rng_seed(&l.evolve.rng, f->seed);
+    TRY(start(&l, diag));
+    TRY(generations(&l, diag));
+    refine(&l);
+    report(&l, out);
+    return out->n_frontier ? ST_OK : diag_fail(diag, ST_MODEL, "no setting could be priced");
+}
