@@ -4,6 +4,14 @@
 #include <math.h>
 #include <string.h>
 
+/* Of the ONNX release that brought the opset (docs/Versioning.md); from 8 on, as runtimes of today read it. */
+static int64_t ir_version_of(int64_t opset) {
+    if (opset < 19) return 8;
+    if (opset < 21) return 9;
+    if (opset < 23) return 10;
+    return opset < 25 ? opset - 12 : 13;
+}
+
 void build_start(struct builder *b, struct arena *arena, const char *name, int64_t opset, uint64_t seed,
                  bool weightless) {
     *b = (struct builder){.graph = graph_new(arena, name), .weightless = weightless};
@@ -11,7 +19,7 @@ void build_start(struct builder *b, struct arena *arena, const char *name, int64
     *import = (struct opset){"", opset};
     b->graph->opsets = import;
     b->graph->n_opsets = 1;
-    b->graph->ir_version = opset >= 21 ? 10 : 8;
+    b->graph->ir_version = ir_version_of(opset);
     b->graph->producer = "onnx-latency";
     b->graph->bodies[0].name = intern_str(b->graph->names, "graph");
     rng_seed(&b->rng, seed);

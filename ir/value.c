@@ -66,6 +66,7 @@ static int64_t integer_of_bits(enum dtype type, uint64_t bits) {
 
 static struct scalar scalar_of_bits(enum dtype type, uint64_t bits) {
     if (dtype_is_float(type)) return (struct scalar){DIM(1), float_of_bits(type, bits)};
+    if (type == DT_UINT64 && bits > INT64_MAX) return (struct scalar){DIM_UNKNOWN, 0};
     return (struct scalar){DIM(type == DT_BOOL ? bits != 0 : integer_of_bits(type, bits)), 0};
 }
 
