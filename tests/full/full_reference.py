@@ -1,7 +1,10 @@
 """Against the reference ONNX shape inference: no tensor on which the two disagree, and none that only it knows."""
 
 import glob
+import json
 import os
+import subprocess
+import sys
 import unittest
 
 import harness
@@ -12,7 +15,7 @@ import onnx.shape_inference  # noqa: E402
 LARGEST = 150 << 20  # bytes; the reference copies a model several times
 
 
-def reference_shapes(path):
+def infer(path):
     inferred = onnx.shape_inference.infer_shapes(onnx.load(path))
     found = {}
     for value in list(inferred.graph.value_info) + list(inferred.graph.output):
@@ -21,6 +24,18 @@ def reference_shapes(path):
             found[value.name] = [d.dim_value if d.HasField("dim_value") else d.dim_param or None
                                  for d in tensor.shape.dim]
     return found
+
+
+def reference_shapes(path):
+    """In a process of its own: the reference crashes on some valid models, and then has nothing to say."""
+    done = subprocess.run([sys.executable, "-B", os.path.abspath(__file__), path], capture_output=True, text=True,
+                          check=False)
+    if done.returncode < 0:
+        print(f"the reference dies on {os.path.basename(path)}")
+        return {}
+    if done.returncode != 0:
+        raise AssertionError(done.stderr)
+    return json.loads(done.stdout)
 
 
 def models():
@@ -49,4 +64,7 @@ class Reference(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main(verbosity=2)
+    if len(sys.argv) == 2:
+        print(json.dumps(infer(sys.argv[1])))
+    else:
+        unittest.main(verbosity=2)
