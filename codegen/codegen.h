@@ -124,7 +124,7 @@ bool region_cut(struct region *, const char *assembly, const char *name, struct 
 /* Fills in the cycles of all regions with one run of llvm-mca. */
 enum status mca_run(const struct cpu *, struct region *, size_t n, struct arena *, struct diag *) MUST_CHECK;
 
-/* ---- Answers (price.c, host.c) ---- */
+/* ---- Answers (price.c, host.c): a row of the table of CPUs ---- */
 
 cJSON *price_cpu(const struct cpu *, struct arena *, struct diag *); /* NULL with a message */
 cJSON *measure_host(struct arena *, struct diag *);                  /* NULL with a message */

@@ -125,21 +125,47 @@ static double stream_rate(const struct code *code, const struct arrays *x, size_
     return code->facts.work * (double)n / best_seconds(code->run, x, n, bytes > (4u << 20) ? 3 : RUNS);
 }
 
-/* One row a size: copying (bytes read and written) and reading. */
-static cJSON *bandwidths(struct host *host) {
-    cJSON *rows = cJSON_CreateArray();
+#define SIZES 8 /* of arrays, from 16 KiB up by factors of four */
+
+struct levels { /* bandwidths in GB/s by size of the arrays */
+    size_t n;
+    size_t bytes[SIZES];
+    double copy[SIZES], read[SIZES]; /* copies: bytes read and written */
+};
+
+static struct levels time_levels(struct host *host) {
+    struct levels levels = {0};
     struct arrays x;
     size_t largest = LARGEST;
-    while (!arrays_new(&x, largest, false) && largest > (1u << 20)) largest /= 4;
-    for (size_t bytes = 16u << 10; bytes <= largest; bytes *= 4) {
-        cJSON *row = cJSON_CreateObject();
-        cJSON_AddNumberToObject(row, "bytes", (double)bytes);
-        cJSON_AddNumberToObject(row, "copy_gbps", rounded(stream_rate(&host->best[K_COPY], &x, bytes) / 1e9));
-        cJSON_AddNumberToObject(row, "read_gbps", rounded(stream_rate(&host->best[K_READ], &x, bytes) / 1e9));
-        cJSON_AddItemToArray(rows, row);
+    bool room = arrays_new(&x, largest, false);
+    while (!room && largest > (1u << 20)) room = arrays_new(&x, largest /= 4, false);
+    for (size_t bytes = 16u << 10; room && bytes <= largest && levels.n < SIZES; bytes *= 4) {
+        size_t i = levels.n++;
+        levels.bytes[i] = bytes;
+        levels.copy[i] = stream_rate(&host->best[K_COPY], &x, bytes) / 1e9;
+        levels.read[i] = stream_rate(&host->best[K_READ], &x, bytes) / 1e9;
     }
-    arrays_free(&x);
-    return rows;
+    if (room) arrays_free(&x);
+    return levels;
+}
+
+/* What stands for the caches in a CPU's row: the largest pair of arrays that is copied half as fast again as those in
+ * main memory, and the rate from a core's outer private cache, which holds 2 x 256 KiB on all but small cores. */
+static void add_memory(cJSON *row, const struct levels *levels, double hz) {
+    double memory = levels->n ? levels->copy[levels->n - 1] : 0, cached = 0, rate = memory;
+    cJSON *list = cJSON_AddArrayToObject(row, "levels");
+    for (size_t i = 0; i < levels->n; i++) {
+        cJSON *level = cJSON_CreateObject();
+        cJSON_AddNumberToObject(level, "bytes", (double)levels->bytes[i]);
+        cJSON_AddNumberToObject(level, "copy_gbps", rounded(levels->copy[i]));
+        cJSON_AddNumberToObject(level, "read_gbps", rounded(levels->read[i]));
+        cJSON_AddItemToArray(list, level);
+        if (levels->copy[i] >= 1.5 * memory) cached = 2.0 * (double)levels->bytes[i];
+        if (levels->bytes[i] == 256u << 10) rate = levels->copy[i];
+    }
+    cJSON_AddNumberToObject(row, "bandwidth_gbps", rounded(memory));
+    cJSON_AddNumberToObject(row, "cache_mib", cached / 1048576);
+    cJSON_AddNumberToObject(row, "cache_bytes_per_cycle", rounded(rate * 1e9 / hz));
 }
 
 struct side_by_side {
@@ -190,23 +216,37 @@ static cJSON *thread_rows(struct host *host) {
     return rows;
 }
 
-static cJSON *host_json(struct host *host) {
-    cJSON *root = cJSON_CreateObject();
-    cJSON_AddStringToObject(root, "schema", "onnx-latency/codegen-host/1");
-    cJSON_AddStringToObject(root, "name", jit_cpu_name(host->jit));
-    cJSON_AddNumberToObject(root, "ghz", rounded(host->hz / 1e9));
-    cJSON_AddNumberToObject(root, "cores", cpu_count());
-    cJSON_AddNumberToObject(root, "vector_bits", jit_isa(host->jit)->vector_bits);
-    cJSON *rates = cJSON_AddObjectToObject(root, "per_cycle"),
-          *absolute = cJSON_AddObjectToObject(root, "giga_per_second");
-    for (enum kernel k = 0; k < K_COUNT; k++) {
-        if (host->rates[k] <= 0) continue;
-        cJSON_AddNumberToObject(rates, kernel_table[k].name, rounded(host->rates[k] / host->hz));
-        cJSON_AddNumberToObject(absolute, kernel_table[k].name, rounded(host->rates[k] / 1e9));
+static void add_rates(cJSON *row, const struct host *host) {
+    cJSON *peaks = cJSON_AddObjectToObject(row, "peak_per_cycle"), *rates = cJSON_AddObjectToObject(row, "per_cycle");
+    static const struct {
+        const char *name;
+        enum kernel kernel;
+    } types[] = {{"f32", K_GEMM_F32}, {"f16", K_GEMM_F16}, {"int8", K_GEMM_INT8}};
+    for (size_t i = 0; i < COUNT_OF(types); i++) {
+        double rate = host->rates[types[i].kernel];
+        if (rate > 0) cJSON_AddNumberToObject(peaks, types[i].name, rounded(rate / host->hz));
     }
-    cJSON_AddItemToObject(root, "bandwidth", bandwidths(host));
-    cJSON_AddItemToObject(root, "threads", thread_rows(host));
-    return root;
+    cJSON_AddStringToObject(peaks, "source", "timed here");
+    for (enum kernel k = 0; k < K_COUNT; k++)
+        if (host->rates[k] > 0)
+            cJSON_AddNumberToObject(rates, kernel_table[k].name, rounded(host->rates[k] / host->hz));
+}
+
+/* As a row of the table of CPUs, with what only a machine at hand can tell. */
+static cJSON *host_json(struct host *host) {
+    cJSON *row = cJSON_CreateObject();
+    struct levels levels = time_levels(host);
+    cJSON_AddStringToObject(row, "name", "host");
+    cJSON_AddStringToObject(row, "description", jit_cpu_name(host->jit));
+    cJSON_AddStringToObject(row, "triple", arch_triple(jit_isa(host->jit)->arch));
+    cJSON_AddStringToObject(row, "model", "none, timed");
+    cJSON_AddNumberToObject(row, "vector_bits", jit_isa(host->jit)->vector_bits);
+    cJSON_AddNumberToObject(row, "ghz", rounded(host->hz / 1e9));
+    cJSON_AddNumberToObject(row, "cores", cpu_count());
+    add_rates(row, host);
+    add_memory(row, &levels, host->hz);
+    cJSON_AddItemToObject(row, "threads", thread_rows(host));
+    return row;
 }
 
 cJSON *measure_host(struct arena *arena, struct diag *diag) {

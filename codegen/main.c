@@ -69,8 +69,11 @@ static int command_all(struct arena *arena, struct diag *diag) {
 }
 
 static int command_host(struct arena *arena, struct diag *diag) {
-    cJSON *answer = measure_host(arena, diag);
-    return answer ? print(answer) : fail(diag);
+    cJSON *row = measure_host(arena, diag), *rows;
+    if (!row) return fail(diag);
+    cJSON *table = table_start(&rows);
+    cJSON_AddItemToArray(rows, row);
+    return print(table);
 }
 
 static int command_list(void) {
