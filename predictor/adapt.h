@@ -116,6 +116,21 @@ void bank_adapt(const struct bank *, const struct samples *, bool covariance, st
 void posterior_predict(const struct posterior *, const struct samples *, double *ms, double *deviation);
 void posterior_linear(const struct posterior *, const struct samples *, struct linear *);
 
+/* ---- structure.c: what the place in a search space says beyond the costs ---- */
+
+struct structure {
+    size_t e;           /* length of the one-hot encoding */
+    double *weight;     /* e: of log latency */
+    double *centre;     /* e */
+    double share;       /* posterior probability that there is such an effect */
+    double noise_ratio; /* noise with it over noise without */
+};
+
+/* `ratio` (n): log of measured over predicted latency; `centre` (e): mean encoding of the space. */
+void structure_fit(const double *onehot, const double *ratio, size_t n, size_t e, const double *centre,
+                   struct structure *, struct arena *);
+double structure_factor(const struct structure *, const double *onehot); /* multiplies the prediction */
+
 /* ---- adaproxy.c: one proxy (OneProxy, SIGMETRICS 2022) ---- */
 
 struct adaproxy {

@@ -172,6 +172,24 @@ static void set_tested(struct trial *t, const uint32_t *sampled, struct arena *s
     }
 }
 
+/* What the samples say about places in the search space, on top of the costs. */
+static void correct_structure(struct trial *t, const uint32_t *sampled, const struct samples *s,
+                              const struct posterior *posterior, struct arena *scratch) {
+    const struct table *table = t->table;
+    size_t e = table->encoding;
+    double *fitted = arena_array(scratch, s->n, sizeof *fitted), *centre = arena_array(scratch, e, sizeof *centre);
+    struct structure structure;
+    posterior_predict(posterior, s, fitted, NULL);
+    for (size_t i = 0; i < s->n; i++) fitted[i] = log(s->y[i] / fmax(fitted[i], 1e-3 * s->y[i]));
+    for (size_t i = 0; i < t->pool.n; i++)
+        for (size_t j = 0; j < e; j++) centre[j] += table->onehot[t->pool.at[i] * e + j] / (double)t->pool.n;
+    structure_fit(gather_onehot(table, sampled, s->n, scratch), fitted, s->n, e, centre, &structure, scratch);
+    for (size_t i = 0; i < t->n; i++) {
+        t->predicted[i] *= structure_factor(&structure, table->onehot + t->rows[i] * e);
+        t->deviation[i] *= structure.noise_ratio;
+    }
+}
+
 static void predict_bank(struct trial *t, const uint32_t *sampled, const struct samples *test, struct arena *scratch) {
     struct samples s = gather(t->table, t->target, sampled, t->e->samples, scratch);
     struct posterior posterior;
@@ -179,6 +197,7 @@ static void predict_bank(struct trial *t, const uint32_t *sampled, const struct 
     posterior_predict(&posterior, test, t->predicted, t->deviation);
     double q = interval_quantile(&s, &posterior, scratch);
     for (size_t i = 0; i < test->n; i++) t->deviation[i] *= q;
+    correct_structure(t, sampled, &s, &posterior, scratch);
 }
 
 static void predict_adaproxy(struct trial *t, const uint32_t *sampled, struct arena *scratch) {
