@@ -49,6 +49,7 @@ static void fill_dims(struct graph *g, struct tensor *t, const struct type *decl
     for (int32_t i = 0; i < t->rank; i++)
         if (dim_is_unknown(dims[i])) dims[i] = declared->dims[i];
     t->dims = dims;
+    t->value = NULL; /* it need not have that many elements */
 }
 
 /* What inference left open, as the file declares it. */
@@ -67,6 +68,7 @@ static void fill_from_declared(struct shape_state *s, struct graph *g, uint32_t 
     if (t->rank == RANK_UNKNOWN) {
         t->rank = d->rank;
         t->dims = d->dims;
+        t->value = NULL;
     } else if (t->rank == d->rank) {
         fill_dims(g, t, d, &stale);
     } else {
@@ -164,7 +166,7 @@ static enum status call(struct infer *in) {
 /* As call(), but a failure only becomes the node's reason: the branch it is in may never run. */
 static void call_softly(struct infer *in) {
     struct diag *outer = in->run->diag, quiet;
-    diag_init(&quiet, in->run->scratch);
+    diag_init(&quiet, in->graph->arena);
     in->run->diag = &quiet;
     if (call(in) != ST_OK) {
         clear_outputs(in);

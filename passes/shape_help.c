@@ -37,13 +37,18 @@ enum dtype infer_dtype_attr(const struct infer *in, const char *name, enum dtype
     return dtype > 0 && dtype < DT_COUNT ? (enum dtype)dtype : DT_UNDEFINED;
 }
 
-bool infer_is_readable(const struct tensor *t) {
+int64_t infer_elements(const struct tensor *t) {
     int64_t n = 1;
-    if (t->kind != TY_TENSOR || t->rank == RANK_UNKNOWN || t->data.encoding == ENC_STRINGS) return false;
+    if (t->kind != TY_TENSOR || t->rank == RANK_UNKNOWN) return -1;
     for (int32_t i = 0; i < t->rank; i++)
-        if (!dim_is_number(t->dims[i]) || !num_mul(n, t->dims[i].value, &n)) return false;
+        if (!dim_is_number(t->dims[i]) || !num_mul(n, t->dims[i].value, &n)) return -1;
+    return n;
+}
+
+bool infer_is_readable(const struct tensor *t) {
+    int64_t n = t->data.encoding == ENC_STRINGS ? -1 : infer_elements(t);
     bool has_data = (t->flags & TF_INITIALIZER) && t->data.bytes && t->data.encoding != ENC_NONE;
-    return n == 0 || (has_data && n <= VALUE_MAX); /* of no elements everything is known */
+    return n == 0 || (has_data && n > 0 && n <= VALUE_MAX); /* of no elements everything is known */
 }
 
 const struct value *infer_value(const struct infer *in, uint32_t i) {
@@ -76,14 +81,8 @@ dim infer_scalar(const struct infer *in, uint32_t i) {
 }
 
 int64_t infer_count(const struct infer *in, uint32_t i) {
-    int32_t rank = infer_rank(in, i);
-    if (rank == RANK_UNKNOWN) return -1;
-    int64_t n = 1;
-    for (int32_t k = 0; k < rank; k++) {
-        dim d = infer_dim(in, i, k);
-        if (!dim_is_number(d) || !num_mul(n, d.value, &n)) return -1;
-    }
-    return n;
+    const struct tensor *t = infer_in(in, i);
+    return t ? infer_elements(t) : -1;
 }
 
 /* ---- Outputs ---- */
@@ -158,6 +157,7 @@ enum status infer_fail(const struct infer *in, const char *fmt, ...) {
     va_start(args, fmt);
     const char *what = arena_vprintf(in->run->diag->arena, fmt, args);
     va_end(args);
+    if (in->state->soft) return diag_fail(in->run->diag, ST_SHAPE, "%s", what); /* becomes the node's reason */
     return diag_fail(in->run->diag, ST_SHAPE, "%s: %s: %s", in->graph->path, node_label(in->graph, in->id), what);
 }
 

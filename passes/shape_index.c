@@ -70,12 +70,18 @@ static dim count_true(struct infer *in, uint32_t i, int64_t limit, int64_t hi) {
     return known ? DIM(n) : infer_fresh(in, 0, 0, hi);
 }
 
+/* NULL: of the flattened data */
+static const struct attr *axis_attr(const struct infer *in) {
+    const struct attr *a = node_attr(in->node, "axis");
+    return a && a->type == AT_INT ? a : NULL;
+}
+
 enum status shape_compress(struct infer *in) {
     int32_t rank = infer_rank(in, 0), axis;
     dim dims[RANK_MAX], along, condition = infer_dim(in, 1, 0);
-    const struct attr *attr = node_attr(in->node, "axis");
+    const struct attr *attr = axis_attr(in);
     if (rank == RANK_UNKNOWN && attr) return infer_set_unknown(in, 0, infer_dtype(in, 0), NULL);
-    if (!attr) { /* of the flattened data */
+    if (!attr) {
         along = rank == RANK_UNKNOWN ? DIM_UNKNOWN : tensor_elements(in->graph, infer_in(in, 0));
         rank = 1;
         axis = 0;
@@ -174,7 +180,7 @@ enum status shape_nms(struct infer *in) {
 
 enum status shape_unique(struct infer *in) {
     int32_t rank = infer_rank(in, 0), axis = 0;
-    const struct attr *attr = node_attr(in->node, "axis");
+    const struct attr *attr = axis_attr(in);
     bool known = rank != RANK_UNKNOWN;
     dim whole = known ? tensor_elements(in->graph, infer_in(in, 0)) : DIM_UNKNOWN, dims[RANK_MAX];
     if (attr && known) {

@@ -23,6 +23,7 @@ void infer_dims(const struct infer *, uint32_t i, dim *out); /* all of an input 
 enum dtype infer_dtype(const struct infer *, uint32_t i);    /* DT_UNDEFINED when left out or not known */
 /* What is known of the elements of input i (initializers are read on demand); NULL: nothing. */
 const struct value *infer_value(const struct infer *, uint32_t i);
+int64_t infer_elements(const struct tensor *); /* a product of number dims; -1 */
 /* An initializer small enough to have a value, or of no elements; its data is not touched. */
 bool infer_is_readable(const struct tensor *);
 /* An attribute that holds a TensorProto.DataType; DT_UNDEFINED for what is none. */
@@ -31,8 +32,7 @@ enum dtype infer_dtype_attr(const struct infer *, const char *name, enum dtype o
 bool infer_ints(const struct infer *, uint32_t i, int64_t *out, size_t max, size_t *n);
 bool infer_int(const struct infer *, uint32_t i, int64_t *out); /* the same for one element */
 dim infer_scalar(const struct infer *, uint32_t i);             /* one integer element, symbolic allowed; unknown */
-/* How many elements input i has when that is a number (a product of number dims); -1. */
-int64_t infer_count(const struct infer *, uint32_t i);
+int64_t infer_count(const struct infer *, uint32_t i); /* infer_elements of input i; -1 when left out */
 
 /* ---- Outputs ---- */
 
@@ -123,6 +123,8 @@ struct type type_settle(struct infer *, struct type, uint32_t slot);
 
 /* ---- The driver (shape.c) as seen by control flow ---- */
 
+#define SCALARS_MOST (UINT64_C(8) << 20)
+
 struct shape_state {
     struct map fresh; /* (node, slot) to entries */
     struct fresh_entry {
@@ -131,6 +133,7 @@ struct shape_state {
     } * entries;
     size_t n_entries, cap_entries;
     uint32_t n_symbols;
+    uint64_t n_scalars; /* of all values made; beyond SCALARS_MOST no more are */
     const struct type *declared;      /* by tensor: what the file says */
     const struct elements **elements; /* by tensor; NULL until a sequence or optional turns up */
     uint64_t work, work_limit;        /* nodes inferred; beyond the limit loops are not repeated for precision */

@@ -14,7 +14,7 @@ struct loop {
     bool exact;           /* nothing was lost by widening */
 };
 
-enum { ROUNDS_MOST = 1024 };
+enum { ROUNDS_MOST = 256 };
 
 #define SLOTS(i)   ((uint32_t)(i) * (RANK_MAX + 1))
 #define SLOT_ROUND UINT32_C(0x40000000) /* the number of the round */

@@ -48,17 +48,25 @@ void fold_size(struct infer *in) {
 
 /* ---- Constant ---- */
 
+static const struct attr *value_attr(const struct node *node) {
+    for (uint32_t i = 0; i < node->n_attrs; i++) {
+        const struct attr *a = &node->attrs[i];
+        bool tensor = a->type == AT_TENSOR || a->type == AT_SPARSE_TENSOR;
+        if (tensor ? a->tensor != NONE : strncmp(a->name, "value", 5) == 0) return a;
+    }
+    return NULL;
+}
+
 enum status shape_constant(struct infer *in) {
-    uint32_t n_attrs = in->node->n_attrs;
-    for (uint32_t i = 0; i < n_attrs; i++) {
-        const struct attr *a = &in->node->attrs[i];
+    const struct attr *a = value_attr(in->node);
+    if (a) {
         dim n = DIM((int64_t)a->n);
-        if ((a->type == AT_TENSOR || a->type == AT_SPARSE_TENSOR) && a->tensor != NONE) {
+        switch (a->type) {
+        case AT_TENSOR:
+        case AT_SPARSE_TENSOR: {
             const struct tensor *t = &in->graph->tensors[a->tensor];
             return infer_set(in, 0, t->dtype, t->dims, t->rank);
         }
-        if (strncmp(a->name, "value", 5) != 0) continue;
-        switch (a->type) {
         case AT_INT:
             return infer_set(in, 0, DT_INT64, NULL, 0);
         case AT_FLOAT:
@@ -79,13 +87,13 @@ enum status shape_constant(struct infer *in) {
 }
 
 void fold_constant(struct infer *in) {
-    const struct attr *a = NULL;
-    for (uint32_t i = 0; i < in->node->n_attrs; i++)
-        if (strncmp(in->node->attrs[i].name, "value", 5) == 0) a = &in->node->attrs[i];
-    if (!a) return;
-    if (a->type == AT_TENSOR && a->tensor != NONE) {
+    const struct attr *a = value_attr(in->node);
+    if (a->type == AT_SPARSE_TENSOR) return;
+    if (a->type == AT_TENSOR) {
         struct tensor *t = &in->graph->tensors[a->tensor];
-        if (t->dtype == DT_STRING) return;
+        int64_t n = infer_elements(t);
+        bool weights = dtype_is_float(t->dtype) && n > 64; /* their pages are left alone */
+        if (weights || t->dtype == DT_STRING) return;
         if (!t->value) t->value = tensor_read(in->graph, t);
         fold_set(in, 0, t->value);
         return;

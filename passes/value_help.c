@@ -40,6 +40,9 @@ struct value *fold_new(struct infer *in, uint32_t o) {
     if (!is_float && !dtype_is_integer(t->dtype)) return NULL;
     for (int32_t i = 0; i < t->rank; i++)
         if (!num_mul(n, dims[i], &n) || n > VALUE_MAX) return NULL;
+    if (in->state->n_scalars > SCALARS_MOST) return NULL;
+    in->state->n_scalars += (uint64_t)n;
+    in->state->work += (uint64_t)n / 8; /* so that loops over large values tire too */
     return value_new(in->graph->arena, (uint32_t)n, is_float);
 }
 

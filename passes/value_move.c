@@ -5,9 +5,11 @@
 
 void fold_identity(struct infer *in) {
     const struct value *from = infer_value(in, 0);
-    struct tensor *to = node_out(in->node, 0) == NONE ? NULL : &in->graph->tensors[node_out(in->node, 0)];
-    if (!from || !to || to->kind != TY_TENSOR) return;
-    to->value = from;
+    uint32_t id = node_out(in->node, 0);
+    int64_t dims[RANK_MAX], n = 1;
+    if (!from || id == NONE || !fold_dims(in, id, dims)) return;
+    for (int32_t i = 0; i < in->graph->tensors[id].rank; i++) n *= dims[i];
+    if (n == from->n) in->graph->tensors[id].value = from;
 }
 
 /* A dense source and target of known dims; false when there is nothing to do. */

@@ -17,7 +17,11 @@ static bool read_reduce_axes(struct infer *in, int32_t rank, bool *reduced) {
         return false;
     bool none = n == 0, keep_all = none && node_int(in->node, "noop_with_empty_axes", 0) != 0;
     for (int32_t i = 0; i < rank; i++) reduced[i] = none && !keep_all;
-    for (size_t i = 0; i < n; i++) reduced[axes[i] < 0 ? axes[i] + rank : axes[i]] = true; /* the shape checked them */
+    for (size_t i = 0; i < n; i++) {
+        int64_t axis = axes[i] < 0 ? axes[i] + rank : axes[i];
+        if (axis < 0 || axis >= rank) return false;
+        reduced[axis] = true;
+    }
     return true;
 }
 
