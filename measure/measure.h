@@ -43,4 +43,10 @@ enum status measure_file(const char *path, const struct measure_options *, struc
 enum status measure_bytes(const uint8_t *bytes, size_t length, const char *name, const struct measure_options *,
                           struct arena *, struct measurement *, struct diag *) MUST_CHECK;
 
+/* This machine as an analytic target "host" for ONNX Runtime on `threads` threads, from kernels that
+ * onnx-latency-codegen times here (some seconds); nothing of a model is run. ST_MISSING when that program is not there
+ * or has no kernels for this machine (host_cpu.c). */
+struct target;
+enum status measure_host_cpu(struct target **, int threads, struct arena *, struct diag *) MUST_CHECK;
+
 #endif

@@ -1,5 +1,6 @@
 /* The program that prices CPUs and times this machine. Skipped where it was not built (no LLVM 19). */
-#include "base.h"
+#include "measure.h"
+#include "predictor.h"
 #include <cjson/cJSON.h>
 #include <criterion/criterion.h>
 #include <math.h>
@@ -138,6 +139,36 @@ Test(codegen, this_machine_is_timed) {
     }
     cJSON_Delete(table);
     free(text);
+}
+
+Test(codegen, this_machine_is_a_target) {
+    struct arena arena;
+    struct diag diag;
+    struct target *target;
+    need_program();
+    arena_init(&arena, NULL, NULL);
+    diag_init(&diag, &arena);
+    setenv("ONNX_LATENCY_CODEGEN", CODEGEN, 1);
+    enum status status = measure_host_cpu(&target, 2, &arena, &diag);
+    if (status == ST_MISSING) cr_skip_test("%s", diag.message);
+    cr_assert_eq(status, ST_OK, "%s", diag.message);
+    cr_expect_str_eq(target->name, "host");
+    cr_expect_eq(target->runtime.threads, 2);
+    cr_expect_gt(target->analytic.peak_gflops[PREC_FP32], 0);
+    cr_expect_gt(target->analytic.cache_gbps, 0);
+    arena_free(&arena);
+}
+
+Test(codegen, a_missing_program_is_said) {
+    struct arena arena;
+    struct diag diag;
+    struct target *target;
+    arena_init(&arena, NULL, NULL);
+    diag_init(&diag, &arena);
+    setenv("ONNX_LATENCY_CODEGEN", "/nonexistent/codegen", 1);
+    cr_assert_eq(measure_host_cpu(&target, 1, &arena, &diag), ST_MISSING);
+    cr_expect(strstr(diag.message, "llvm-19-dev"), "%s", diag.message);
+    arena_free(&arena);
 }
 
 Test(codegen, wrong_usage_says_so) {
