@@ -15,7 +15,8 @@ enum status pass_list(ol_model *m, const char *list, uint32_t *mask) {
         size_t length = strcspn(p, ",");
         const char *name = arena_strndup(&m->base.arena, p, length);
         enum pass pass = pass_parse(name);
-        if (pass == PASS_COUNT) return diag_fail(&m->base.diag, ST_USAGE, "no pass is called \"%s\"", name);
+        if (pass == PASS_COUNT)
+            return diag_fail(&m->base.diag, ST_USAGE, "%s: no pass is called \"%s\"", m->graph->path, name);
         found |= 1u << pass;
         p += length + (p[length] == ',');
     }
@@ -43,8 +44,8 @@ static enum status check_passes(ol_model *m, uint32_t facts, uint32_t mask) {
         if (!(mask & 1u << i)) continue;
         uint32_t missing = pass_facts[i].needs & ~facts;
         if (missing)
-            return diag_fail(&m->base.diag, ST_USAGE, "pass %s needs what pass %s gives: add it to the list",
-                             pass_name((enum pass)i), giver_of(missing));
+            return diag_fail(&m->base.diag, ST_USAGE, "%s: pass %s needs what pass %s gives: add it to the list",
+                             m->graph->path, pass_name((enum pass)i), giver_of(missing));
         facts = (facts & ~pass_facts[i].breaks) | pass_facts[i].gives;
     }
     return ST_OK;

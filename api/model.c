@@ -116,6 +116,22 @@ ol_status ol_model_set_batch(ol_model *m, int64_t size) {
     return object_end(&m->base, set_batch(m, size));
 }
 
+int ol_model_leaves_open(ol_model *m, const char *symbol) {
+    const char *names[64];
+    if (setjmp(m->base.oom)) return 0;
+    size_t n = open_symbols(m->graph, names, COUNT_OF(names));
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(names[i], symbol) == 0) return 1;
+    return 0;
+}
+
+int ol_model_has_input(const ol_model *m, const char *name) {
+    const struct body *main = &m->graph->bodies[0];
+    for (uint32_t i = 0; i < main->n_inputs; i++)
+        if (strcmp(m->graph->tensors[main->inputs[i]].name, name) == 0) return 1;
+    return 0;
+}
+
 /* ---- Looking inside ---- */
 
 ol_status ol_model_set_passes(ol_model *m, const char *list) {

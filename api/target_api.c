@@ -55,7 +55,8 @@ static enum status set_precision(ol_target *t, const char *text) {
     struct target *target = t->target;
     enum precision precision;
     if (!precision_parse(text, &precision) || precision == PREC_AS_WRITTEN)
-        return diag_fail(&t->base.diag, ST_USAGE, "precision \"%s\" is not one of fp32, fp16, int8", text);
+        return diag_fail(&t->base.diag, ST_USAGE, "target %s: precision \"%s\" is not one of fp32, fp16, int8",
+                         target->name, text);
     if (target->kind != TARGET_ANALYTIC && precision != target->runtime.precision)
         return diag_fail(&t->base.diag, ST_USAGE,
                          "target %s was measured in one precision, %s; it cannot answer for %s", target->name,

@@ -165,8 +165,9 @@ void progress_end(struct progress *);
 
 /* ---- models.c: models with the options applied ---- */
 
-/* Opens the model, to be freed even when that fails. Graphs printed after passes go to `log`. */
-ol_status model_open(ol_context *, const struct options *, const char *path, ol_model **, FILE *log);
+/* Opens the model, to be freed even when that fails. Graphs printed after passes go to `log`. With `several` models,
+ * --dim and --shape are for those that have such a dimension or input. */
+ol_status model_open(ol_context *, const struct options *, const char *path, bool several, ol_model **, FILE *log);
 void log_error(ol_model *, ol_status, FILE *log);
 /* Warnings and pass times, once all questions are asked. */
 void log_rest(ol_model *, const struct options *, FILE *log);

@@ -240,7 +240,7 @@ static void one_model(void *user, size_t i, unsigned worker) {
     buffer_open(&w->logs[i]);
     buffer_open(&w->results[i]);
     FILE *log = w->logs[i].stream;
-    ol_status status = model_open(w->context, w->options, w->inputs.at[i], &m, log);
+    ol_status status = model_open(w->context, w->options, w->inputs.at[i], w->inputs.n > 1, &m, log);
     if (status == OL_OK) status = ol_model_profile(m, &profile);
     if (status == OL_OK) render(w->options, profile, w->results[i].stream);
     log_rest(m, w->options, log);

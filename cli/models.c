@@ -20,21 +20,27 @@ static void print_graph(void *user, const char *pass, const char *text, size_t l
     fwrite(text, 1, length, log);
 }
 
-static ol_status apply(ol_model *m, const struct options *o, FILE *log) {
+static ol_status bind_sizes(ol_model *m, const struct options *o, bool several) {
     ol_status status = OL_OK;
-    for (size_t i = 0; i < o->dims.n && status == OL_OK; i++)
-        status = ol_model_set_dim(m, o->dims.at[i].name, o->dims.at[i].sizes[0]);
-    for (size_t i = 0; i < o->shapes.n && status == OL_OK; i++)
-        status = ol_model_set_shape(m, o->shapes.at[i].name, o->shapes.at[i].sizes, o->shapes.at[i].rank);
+    for (size_t i = 0; i < o->dims.n && status == OL_OK; i++) {
+        const struct size_binding *b = &o->dims.at[i];
+        if (!several || ol_model_leaves_open(m, b->name)) status = ol_model_set_dim(m, b->name, b->sizes[0]);
+    }
+    for (size_t i = 0; i < o->shapes.n && status == OL_OK; i++) {
+        const struct size_binding *b = &o->shapes.at[i];
+        if (!several || ol_model_has_input(m, b->name)) status = ol_model_set_shape(m, b->name, b->sizes, b->rank);
+    }
     if (o->batch && status == OL_OK) status = ol_model_set_batch(m, o->batch);
-    if (o->passes && status == OL_OK) status = ol_model_set_passes(m, o->passes);
-    if (o->print_after && status == OL_OK) status = ol_model_print_after(m, o->print_after, print_graph, log);
     return status;
 }
 
-ol_status model_open(ol_context *context, const struct options *o, const char *path, ol_model **m, FILE *log) {
+ol_status model_open(ol_context *context, const struct options *o, const char *path, bool several, ol_model **m,
+                     FILE *log) {
     ol_status status = ol_model_open(context, path, m);
-    return status == OL_OK ? apply(*m, o, log) : status;
+    if (status == OL_OK) status = bind_sizes(*m, o, several);
+    if (o->passes && status == OL_OK) status = ol_model_set_passes(*m, o->passes);
+    if (o->print_after && status == OL_OK) status = ol_model_print_after(*m, o->print_after, print_graph, log);
+    return status;
 }
 
 void log_error(ol_model *m, ol_status status, FILE *log) {

@@ -186,15 +186,16 @@ static void prepare(struct parser *p, const struct command *command) {
     }
 }
 
-static const struct row *row_of(int id) {
+static const struct row *row_of(const struct command *command, int id) {
     for (size_t i = 0; i < N_ROWS; i++)
-        if (id == FIRST_ID + (int)i || (rows[i].letter && id == rows[i].letter)) return &rows[i];
+        if (command->groups & rows[i].groups && (id == FIRST_ID + (int)i || (rows[i].letter && id == rows[i].letter)))
+            return &rows[i];
     return NULL;
 }
 
 /* optind is past the argument at fault, save inside a cluster of letters. */
 static bool refuse(const struct parser *p, int answer, char **argv) {
-    const struct row *r = optopt ? row_of(optopt) : NULL;
+    const struct row *r = optopt ? row_of(p->command, optopt) : NULL;
     if (answer == ':' && r)
         usage_error(p->command, "--%s needs a value", r->name);
     else if (optopt && !r)
@@ -224,7 +225,7 @@ bool options_parse(struct options *o, const struct command *command, int argc, c
     prepare(&parser, command);
     opterr = 0;
     while ((id = getopt_long(argc, argv, parser.shorts, parser.longs, NULL)) != -1) {
-        const struct row *r = id == '?' || id == ':' ? NULL : row_of(id);
+        const struct row *r = id == '?' || id == ':' ? NULL : row_of(command, id);
         if (!r) return refuse(&parser, id, argv);
         const char *wanted = set_value(r, (char *)o + r->offset, optarg);
         if (!wanted) continue;

@@ -54,7 +54,8 @@ static void one_model(void *user, size_t i, unsigned worker) {
     (void)worker;
     buffer_open(log);
     buffer_open(&errors);
-    ol_status status = model_open(w->targets.context, w->options, w->predictions->inputs.at[i], &m, log->stream);
+    const struct texts *inputs = &w->predictions->inputs;
+    ol_status status = model_open(w->targets.context, w->options, inputs->at[i], inputs->n > 1, &m, log->stream);
     if (status == OL_OK)
         status = predict_model(w, i, m, errors.stream);
     else

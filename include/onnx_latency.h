@@ -129,6 +129,8 @@ OL_API const char *const *ol_model_warnings(const ol_model *, size_t *count); /*
 OL_API ol_status ol_model_set_dim(ol_model *, const char *symbol, int64_t size) OL_MUST_CHECK;
 OL_API ol_status ol_model_set_shape(ol_model *, const char *input, const int64_t *dims, size_t rank) OL_MUST_CHECK;
 OL_API ol_status ol_model_set_batch(ol_model *, int64_t size) OL_MUST_CHECK; /* leading dims of the inputs */
+OL_API int ol_model_leaves_open(ol_model *, const char *symbol); /* does an input have this symbol? */
+OL_API int ol_model_has_input(const ol_model *, const char *name);
 
 /* For looking inside. `list`: the only passes to run, names or letters, ',' between them. */
 OL_API ol_status ol_model_set_passes(ol_model *, const char *list) OL_MUST_CHECK;
@@ -311,6 +313,96 @@ typedef struct ol_scores {
 } ol_scores;
 
 OL_API ol_status ol_evaluate(ol_context *, const ol_experiment *, const ol_scores **, ol_study **) OL_MUST_CHECK;
+
+/* ---- Measuring on this machine, through ONNX Runtime (loaded when asked for, in a process of its own) ---- */
+
+typedef struct ol_measuring {
+    int threads;          /* of an operator; 0: 1 */
+    int runs;             /* timed; 0: at least 10 and half a second */
+    int per_node;         /* also profiles every node */
+    const char *provider; /* NULL: "cpu" */
+    uint64_t seed;        /* of the inputs that are made up */
+} ol_measuring;
+
+typedef struct ol_node_time {
+    const char *name, *op; /* as the runtime names them after its optimisations */
+    double ms;
+} ol_node_time;
+
+typedef struct ol_measurement {
+    const char *model, *runtime; /* "onnxruntime 1.23.2" */
+    int threads, runs;
+    double min_ms, median_ms, p90_ms;
+    size_t n_nodes;
+    const ol_node_time *nodes; /* in execution order */
+} ol_measurement;
+
+/* Open sizes are those set on the model. OL_EMISSING: no library; the message says how to get one. */
+OL_API ol_status ol_model_measure(ol_model *, const ol_measuring *, const ol_measurement **) OL_MUST_CHECK;
+
+/* ---- Search: the least harm that meets a latency budget ---- */
+
+typedef struct ol_search ol_search;
+
+typedef struct ol_search_request {
+    ol_model *model;               /* with its open sizes set, not yet profiled; or */
+    const char *space;             /* a search space by name */
+    const ol_target *const *targets;
+    const double *budgets_ms;      /* by target */
+    size_t n_targets;              /* at most 7 */
+    double risk;                   /* probability with which a budget may be missed; 0: 0.05, 0.5: no margin */
+    const char *importance;        /* of channels: "l2" (NULL), "l1", "random" */
+    int64_t align;                 /* channel counts stay multiples of it; 0: as the targets want */
+    const char *score_table;       /* CSV `arch,accuracy` of the space: only its architectures are considered */
+    const char *score_cmd;         /* prints a score; {} stands for the candidate's model file */
+    double score_seconds;          /* that a command may take; 0: 60 */
+    size_t evaluations;            /* 0: 20,000, or 200 with a command */
+    double minutes;                /* 0: no limit */
+    unsigned jobs;                 /* 0: one a processor */
+    uint64_t seed;
+    const char *state;             /* file to keep the search in and to resume it from; NULL: none */
+    const char *output;            /* the rewritten model; NULL: none is written */
+    int plan;                      /* only says what would be changed */
+    void (*progress)(void *user, size_t evaluated, double share);
+    void *user;
+} ol_search_request;
+
+typedef struct ol_knob { /* something that can be turned in a model */
+    const char *name, *kind;   /* kind: "channels", "block" */
+    size_t units, kept;        /* channels (or heads): how many there are, and stay; a block: 1, and 1 or 0 */
+    int64_t step;              /* units go in multiples of it */
+    double saves_ms;           /* on the first target, all of it turned as far as it goes */
+    int changes_statistics;    /* a mean or variance is taken over it */
+} ol_knob;
+
+typedef struct ol_setting { /* a point of the frontier */
+    double latency_ms, bound_ms; /* on the first target; what is held against the budget */
+    double score;
+    const char *arch;            /* of a space, else NULL */
+    size_t n_knobs;
+    const ol_knob *knobs;        /* those that are turned */
+} ol_setting;
+
+typedef struct ol_search_result {
+    int met, unchanged;          /* unchanged: the budget holds as it is */
+    double before_ms, before_lo_ms, before_hi_ms, after_lo_ms, after_hi_ms;
+    int64_t macs_before, macs_after, params_before, params_after;
+    ol_setting chosen, fastest;
+    size_t n_frontier;
+    const ol_setting *frontier;  /* fastest first */
+    size_t evaluated;
+    double seconds;
+} ol_search_result;
+
+/* Searches; writes the output when the budget is met (a copy when it holds already). Not met is no failure. */
+OL_API ol_status ol_search_run(ol_context *, const ol_search_request *, const ol_search_result **,
+                               ol_search **) OL_MUST_CHECK;
+/* Only lists the knobs, with what each saves on the first target. */
+OL_API ol_status ol_search_knobs(ol_context *, const ol_search_request *, const ol_knob **, size_t *count,
+                                 ol_search **) OL_MUST_CHECK;
+OL_API void ol_search_free(ol_search *);
+OL_API const char *ol_search_error(const ol_search *);
+OL_API const char *const *ol_search_warnings(const ol_search *, size_t *count);
 
 /* ---- Helpers ---- */
 
