@@ -5,11 +5,9 @@
 #include <math.h>
 #include <string.h>
 
-/* cJSON stops where the value ends; nothing but white space may follow. */
-static bool is_rest_blank(const struct file_map *map, const char *end) {
-    const char *stop = (const char *)map->bytes + map->length;
-    while (end < stop && (*end == ' ' || *end == '\t' || *end == '\r' || *end == '\n')) end++;
-    return end == stop;
+static const char *skip_blanks(const char *at, const char *end) {
+    while (at < end && (*at == ' ' || *at == '\t' || *at == '\r' || *at == '\n')) at++;
+    return at;
 }
 
 static size_t line_of(const char *text, const char *at) {
@@ -18,21 +16,23 @@ static size_t line_of(const char *text, const char *at) {
     return line;
 }
 
+/* cJSON stops where the value ends; nothing but white space may follow. */
+static enum status parse(struct cJSON **json, const struct file_map *map, const char *path, struct diag *diag) {
+    const char *text = (const char *)map->bytes, *stop = NULL;
+    if (!text) return diag_fail(diag, ST_FORMAT, "%s: is empty", path);
+    *json = cJSON_ParseWithLengthOpts(text, map->length, &stop, false);
+    if (*json) stop = skip_blanks(stop, text + map->length);
+    if (*json && stop == text + map->length) return ST_OK;
+    cJSON_Delete(*json);
+    *json = NULL;
+    return diag_fail(diag, ST_FORMAT, "%s:%zu: is not JSON", path, line_of(text, stop));
+}
+
 enum status json_read_file(struct cJSON **json, const char *path, struct diag *diag) {
     struct file_map map;
-    const char *end = NULL;
     *json = NULL;
     TRY(file_map_open(&map, path, diag));
-    if (map.bytes) *json = cJSON_ParseWithLengthOpts((const char *)map.bytes, map.length, &end, false);
-    enum status status = ST_OK;
-    if (!map.bytes)
-        status = diag_fail(diag, ST_FORMAT, "%s: is empty", path);
-    else if (!*json || !is_rest_blank(&map, end))
-        status = diag_fail(diag, ST_FORMAT, "%s:%zu: is not JSON", path, line_of((const char *)map.bytes, end));
-    if (status != ST_OK) {
-        cJSON_Delete(*json);
-        *json = NULL;
-    }
+    enum status status = parse(json, &map, path, diag);
     file_map_close(&map);
     return status;
 }
