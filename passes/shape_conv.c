@@ -82,9 +82,11 @@ static dim transposed_out(struct infer *in, const struct window *w, int32_t i, d
     struct graph *g = in->graph;
     dim steps = dim_mul(g, size, DIM(w->stride[i]));
     if (w->auto_pad == PAD_SAME_UPPER || w->auto_pad == PAD_SAME_LOWER) return steps;
-    int64_t pads = w->auto_pad == PAD_EXPLICIT ? w->begin[i] + w->end[i] : 0;
+    bool padded = w->auto_pad == PAD_EXPLICIT;
+    dim pads = padded ? dim_add(g, DIM(w->begin[i]), DIM(w->end[i])) : DIM(0);
     dim span = dim_mul(g, dim_sub(g, w->kernel[i], DIM(1)), DIM(w->dilation[i]));
-    return dim_add(g, dim_add(g, steps, span), DIM(1 - w->stride[i] + output_padding - pads));
+    dim rest = dim_sub(g, dim_add(g, DIM(1), DIM(output_padding)), dim_add(g, DIM(w->stride[i]), pads));
+    return dim_add(g, dim_add(g, steps, span), rest);
 }
 
 static enum status transposed_spatial(struct infer *in, const struct window *w, dim *out) {
