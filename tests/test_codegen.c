@@ -11,15 +11,9 @@
 
 #define CODEGEN BINARY_DIR "/bin/onnx-latency-codegen"
 #define TABLE   SOURCE_DIR "/models/cpus.json"
-#define MCA     "/usr/lib/llvm-19/bin/llvm-mca"
 
 static void need_program(void) {
     if (access(CODEGEN, X_OK) != 0) cr_skip_test("onnx-latency-codegen was not built: install llvm-19-dev");
-}
-
-static void need_simulator(void) {
-    need_program();
-    if (access(MCA, X_OK) != 0) cr_skip_test("llvm-mca is missing: install llvm-19");
 }
 
 /* Runs the program; its standard output (errors too), to be freed. */
@@ -74,8 +68,9 @@ static void check_same(const cJSON *kept, const cJSON *made, const char *name) {
 Test(codegen, three_cpus_are_as_kept) {
     static const char *const names[] = {"cortex-a76", "haswell", "sifive-p670"};
     int code;
-    need_simulator();
+    need_program();
     char *text = run("cpu cortex-a76 haswell sifive-p670", &code);
+    if (strstr(text, "did not start")) cr_skip_test("%s", text);
     cJSON *made = cJSON_Parse(text), *kept = read_table();
     cr_assert(code == 0 && made, "%s", text);
     for (size_t i = 0; i < COUNT_OF(names); i++)
