@@ -26,18 +26,18 @@ enum cpu_flags {
 struct cpu {
     const char *name, *about;
     enum arch arch;
-    const char *llvm_name, *features; /* features added to the ones the name implies */
-    unsigned vector_bits;             /* width the kernels are written for */
-    unsigned vscale;                  /* 0: fixed-length vectors; else the scalable ones' multiple */
-    const char *model;                /* CPU whose scheduling model stands for this one; NULL: its own is true */
-    unsigned flags;                   /* cpu_flags */
+    const char *llvm_name, *features;     /* features added to the ones the name implies */
+    unsigned vector_bits;                 /* width the kernels are written for */
+    unsigned vscale;                      /* 0: fixed-length vectors; else the scalable ones' multiple */
+    const char *model;                    /* CPU whose scheduling model stands for this one; NULL: its own is true */
+    unsigned flags;                       /* cpu_flags */
     double peak_f32, peak_f16, peak_int8; /* published: operations a cycle and core, 2 a multiply-add; 0: none */
     const char *peak_source;
     /* A usual machine with it, the default of what a target spec leaves out. */
     double ghz;
-    unsigned cores;            /* of this kind */
-    double bandwidth_gbps;     /* main memory, sustained, all cores */
-    double cache_mib;          /* last level a core can fill */
+    unsigned cores;               /* of this kind */
+    double bandwidth_gbps;        /* main memory, sustained, all cores */
+    double cache_mib;             /* last level a core can fill */
     double cache_bytes_per_cycle; /* a core, read and written, from its outer private cache */
 };
 
@@ -70,10 +70,10 @@ struct variant { /* register blocking: rows x vectors of accumulators, or steps 
 
 /* One inner loop as a function void name(ptr a, ptr b, ptr c, i64 iterations). Steps: bytes an iteration moves on. */
 struct loop_facts {
-    double work;                     /* operations, elements or bytes an iteration, by the kernel's unit */
-    size_t a_step, b_step, c_step;   /* bytes */
+    double work;                      /* operations, elements or bytes an iteration, by the kernel's unit */
+    size_t a_step, b_step, c_step;    /* bytes */
     size_t a_extra, b_extra, c_extra; /* bytes touched beyond iterations * step */
-    unsigned max_iterations;         /* 0: any; windows have rows of a fixed length */
+    unsigned max_iterations;          /* 0: any; windows have rows of a fixed length */
 };
 
 struct emit;
@@ -128,7 +128,7 @@ enum status mca_run(const struct cpu *, struct region *, size_t n, struct arena 
 
 cJSON *price_cpu(const struct cpu *, struct arena *, struct diag *); /* NULL with a message */
 cJSON *measure_host(struct arena *, struct diag *);                  /* NULL with a message */
-double rounded(double x); /* to the four digits that answers carry */
+double rounded(double x);                                            /* to the four digits that answers carry */
 
 /* ---- This machine (jit.c) ---- */
 

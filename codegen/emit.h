@@ -13,7 +13,7 @@ struct emit {
     const struct isa *isa;
     LLVMValueRef function, a, b, c, iterations;
     LLVMBasicBlockRef entry, body, exit;
-    LLVMValueRef counter; /* of the loop, from 0 */
+    LLVMValueRef counter;                   /* of the loop, from 0 */
     LLVMValueRef carried[MAX_ACCUMULATORS]; /* values the loop carries: phis inside */
     unsigned n_carried;
 };
@@ -22,8 +22,8 @@ typedef LLVMValueRef ir;
 
 LLVMTypeRef element_type(struct emit *, enum element);
 size_t element_bytes(enum element);
-unsigned lanes(const struct isa *, enum element);          /* of a vector at run time */
-LLVMTypeRef vector_type(struct emit *, enum element);      /* the machine's own, fixed or scalable */
+unsigned lanes(const struct isa *, enum element);     /* of a vector at run time */
+LLVMTypeRef vector_type(struct emit *, enum element); /* the machine's own, fixed or scalable */
 LLVMTypeRef fixed_vector(LLVMTypeRef element, unsigned n);
 size_t vector_bytes(const struct isa *);
 ir const_index(struct emit *, int64_t);
@@ -46,8 +46,8 @@ ir call_intrinsic(struct emit *, const char *name, LLVMTypeRef *overload, unsign
                   unsigned n_args);
 
 /* The builders of kernels.def */
-kernel_build build_gemm, build_gemm_int8, build_gemv;                    /* kernels_dense.c */
-kernel_build build_depthwise3, build_depthwise5, build_maxpool3;         /* kernels_window.c */
-kernel_build build_add_relu, build_exp, build_copy, build_read;          /* kernels_stream.c */
+kernel_build build_gemm, build_gemm_int8, build_gemv;            /* kernels_dense.c */
+kernel_build build_depthwise3, build_depthwise5, build_maxpool3; /* kernels_window.c */
+kernel_build build_add_relu, build_exp, build_copy, build_read;  /* kernels_stream.c */
 
 #endif
