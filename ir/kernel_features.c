@@ -58,12 +58,18 @@ static bool is_dense(enum feature macs) {
     return macs == FT_MAC_CONV || macs == FT_MAC_POINTWISE || macs == FT_MAC_GROUPED || macs == FT_MAC_PRODUCT;
 }
 
+/* Positions of all products of a batch; those of convolutions and pools include the batch already. */
+static double all_positions(const struct kernel *k) {
+    bool batched = k->kind == KC_MATMUL || k->kind == KC_ATTENTION;
+    return (double)k->positions * (batched ? (double)k->batch : 1);
+}
+
 /* Kernels that sum: convolutions, products, pools. */
 static void add_sums(const struct kernel *k, enum feature macs, double times, double *x) {
-    double reduction = (double)k->reduction, outputs = (double)k->positions * (double)k->c_out;
+    double reduction = (double)k->reduction, outputs = all_positions(k) * (double)k->c_out;
     if (macs == FT_COUNT && k->kind != KC_POOL) return;
     x[FT_UTIL18] += times * reduction * fmax(outputs, (double)FILLED) / MILLION;
-    double padded = is_dense(macs) ? round_up((double)k->positions) * round_up((double)k->c_out) : outputs;
+    double padded = is_dense(macs) ? round_up(all_positions(k)) * round_up((double)k->c_out) : outputs;
     x[FT_PAD32] += times * padded * reduction / MILLION;
     if (macs == FT_COUNT) return;
     x[macs] += times * (double)k->macs / MILLION;
