@@ -96,15 +96,15 @@ static void slice_data(const struct cut *cut, uint32_t id, struct tensor *t) {
 
 /* The new shape; true when it differs from the old one. */
 static bool shrink(const struct cut *cut, struct graph *g, uint32_t id) {
-    const struct tensor *before = &cut->knobs->g->tensors[id];
+    const struct tensor *t = &g->tensors[id];
     dim dims[RANK_MAX];
     bool changed = false;
-    for (int32_t axis = 0; axis < before->rank; axis++) {
+    for (int32_t axis = 0; axis < t->rank; axis++) {
         int64_t size = cut_size(cut, id, axis);
-        dims[axis] = size < 0 ? before->dims[axis] : DIM(size);
-        changed = changed || !dim_same(dims[axis], before->dims[axis]);
+        dims[axis] = size < 0 ? t->dims[axis] : DIM(size);
+        changed = changed || !dim_same(dims[axis], t->dims[axis]);
     }
-    if (changed) tensor_set_shape(g, id, before->dtype, dims, before->rank);
+    if (changed) tensor_set_shape(g, id, t->dtype, dims, t->rank);
     return changed;
 }
 
@@ -162,25 +162,27 @@ static void bury(struct graph *g, struct arena *arena) {
     }
 }
 
-static struct graph *shrunk(const struct knobs *k, const struct config *config, const struct cut *cut) {
-    struct graph *g = graph_clone(k->g, cut->arena);
+static struct graph *shrunk(const struct knobs *k, const struct config *config, const struct cut *cut,
+                            const struct graph *of) {
+    struct graph *g = graph_clone(of, cut->arena);
     bypass(k, config, g, cut->arena);
     bury(g, cut->arena);
     shrink_all(cut, g);
     return g;
 }
 
-struct graph *rewrite_shapes(const struct knobs *k, const struct config *config, struct arena *arena) {
+struct graph *rewrite_shapes(const struct knobs *k, const struct config *config, const struct graph *of,
+                             struct arena *arena) {
     struct cut cut = cut_start(k, config, false, arena);
-    struct graph *g = shrunk(k, config, &cut);
-    structure_adjust_convs(g, k->g);
+    struct graph *g = shrunk(k, config, &cut, of);
+    structure_adjust_convs(g, of);
     return g;
 }
 
 enum status rewrite_apply(const struct knobs *k, const struct config *config, struct arena *arena, struct graph **out,
                           struct diag *diag) {
     struct cut cut = cut_start(k, config, true, arena);
-    *out = shrunk(k, config, &cut);
+    *out = shrunk(k, config, &cut, k->g);
     return structure_adjust(*out, &cut, diag);
 }
 

@@ -62,8 +62,9 @@ struct config config_new(const struct knobs *, struct arena *);
  * shapes the coupling predicts; the caller infers them again from scratch and compares (rewrite_verify). */
 enum status rewrite_apply(const struct knobs *, const struct config *, struct arena *, struct graph **,
                           struct diag *) MUST_CHECK;
-/* The same for pricing only: shapes without weights, and operands that state shapes left as they were. */
-struct graph *rewrite_shapes(const struct knobs *, const struct config *, struct arena *);
+/* The same for pricing only: shapes without weights, and operands that state shapes left as they were. `of` is a clone
+ * of the knobs' graph whose open sizes are bound. */
+struct graph *rewrite_shapes(const struct knobs *, const struct config *, const struct graph *of, struct arena *);
 /* After inference on the result: every live tensor has the predicted shape, or ST_MODEL. */
 enum status rewrite_verify(const struct knobs *, const struct config *, const struct graph *, struct diag *) MUST_CHECK;
 /* drops.c */

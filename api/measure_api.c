@@ -1,0 +1,40 @@
+/* Measurements, for callers of the library. */
+#include "api.h"
+#include "measure.h"
+
+static const ol_node_time *show_nodes(const struct measurement *m, struct arena *arena) {
+    ol_node_time *nodes = arena_array(arena, m->n_nodes + 1, sizeof *nodes);
+    for (size_t i = 0; i < m->n_nodes; i++)
+        nodes[i] = (ol_node_time){m->nodes[i].name, m->nodes[i].op, m->nodes[i].mean_us / 1e3};
+    return nodes;
+}
+
+static enum status measure_model(ol_model *m, const ol_measuring *how, const ol_measurement **out) {
+    struct arena *arena = &m->base.arena;
+    struct measurement result;
+    struct measure_options options = {.threads = how->threads,
+                                      .runs = how->runs,
+                                      .per_node = how->per_node != 0,
+                                      .provider = how->provider,
+                                      .bind = &m->bind,
+                                      .seed = how->seed};
+    TRY(measure_file(m->graph->path, &options, arena, &result, &m->base.diag));
+    ol_measurement *shown = arena_alloc(arena, sizeof *shown);
+    *shown = (ol_measurement){.model = m->graph->path,
+                              .runtime = result.runtime,
+                              .threads = result.threads,
+                              .runs = result.runs,
+                              .min_ms = result.min_ms,
+                              .median_ms = result.median_ms,
+                              .p90_ms = result.p90_ms,
+                              .n_nodes = result.n_nodes,
+                              .nodes = show_nodes(&result, arena)};
+    *out = shown;
+    return ST_OK;
+}
+
+ol_status ol_model_measure(ol_model *m, const ol_measuring *how, const ol_measurement **out) {
+    object_begin(&m->base);
+    if (setjmp(m->base.oom)) return object_out_of_memory(&m->base);
+    return object_end(&m->base, measure_model(m, how, out));
+}

@@ -1,0 +1,296 @@
+/* Rewriting a model until it fits. */
+#include "search_api.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct model_search {
+    ol_search *s;
+    const ol_search_request *r;
+    struct knobs knobs;
+    struct score score;
+    struct graph *sized; /* the prepared model with every open size bound: what is priced */
+    enum importance importance;
+    uint16_t *max;
+};
+
+/* ---- Getting ready ---- */
+
+static enum status parse_importance(const char *name, enum importance *out, struct diag *diag) {
+    static const char *const names[] = {[IMPORTANCE_L2] = "l2", [IMPORTANCE_L1] = "l1", [IMPORTANCE_RANDOM] = "random"};
+    for (int i = 0; i < 3; i++) {
+        if (strcmp(names[i], name ? name : "l2") != 0) continue;
+        *out = (enum importance)i;
+        return ST_OK;
+    }
+    return diag_fail(diag, ST_USAGE, "importance \"%s\" is not l2, l1 or random", name);
+}
+
+static int64_t alignment(const ol_search_request *r) {
+    int64_t align = r->align ? r->align : 8;
+    for (size_t i = 0; !r->align && i < r->n_targets; i++)
+        if (r->targets[i]->target->runtime.block > align) align = r->targets[i]->target->runtime.block;
+    return align;
+}
+
+static enum status infer(struct graph *g, const struct bindings *bind, struct arena *arena, struct diag *diag) {
+    struct run run = {.graph = g, .scratch = arena, .diag = diag, .bind = bind};
+    return passes_run(&run, PASSES_ANALYSIS);
+}
+
+/* The user's sizes first, then 1 for a leading dim that is still open: as a prediction takes them. */
+static enum status bind_sizes(struct model_search *ms) {
+    ol_search *s = ms->s;
+    struct bindings named = ms->r->model->bind, rest = {.batch = named.batch ? named.batch : 1};
+    named.batch = 0;
+    ms->sized = graph_clone(ms->knobs.g, &s->base.arena);
+    struct run run = {.graph = ms->sized, .scratch = &s->base.arena, .diag = &s->base.diag, .bind = &named};
+    TRY(pass_bind(&run));
+    TRY(infer(ms->sized, &rest, &s->base.arena, &s->base.diag));
+    const char *symbols[16];
+    size_t n = open_symbols(ms->sized, symbols, COUNT_OF(symbols));
+    if (!n) return ST_OK;
+    return diag_fail(&s->base.diag, ST_SHAPE, "%s: the inputs leave %s open; give --dim %s=N", ms->sized->path,
+                     symbols[0], symbols[0]);
+}
+
+static enum status ready(struct model_search *ms, ol_search *s) {
+    struct graph *model = s->request->model->graph;
+    *ms = (struct model_search){.s = s, .r = s->request};
+    TRY(parse_importance(s->request->importance, &ms->importance, &s->base.diag));
+    struct graph *g = graph_clone(model, &s->base.arena);
+    TRY(infer(g, NULL, &s->base.arena, &s->base.diag));
+    knobs_find(&ms->knobs, g, alignment(s->request), ms->importance, s->request->seed, &s->base.arena);
+    score_start(&ms->score, &ms->knobs, &s->base.arena);
+    ms->max = arena_array(&s->base.arena, ms->knobs.n_groups + ms->knobs.n_drops + 1u, sizeof *ms->max);
+    for (uint32_t i = 0; i < ms->knobs.n_groups; i++) ms->max[i] = (uint16_t)ms->knobs.groups[i].n_steps;
+    for (uint32_t i = 0; i < ms->knobs.n_drops; i++) ms->max[ms->knobs.n_groups + i] = 1;
+    return bind_sizes(ms);
+}
+
+/* ---- Judging a setting ---- */
+
+static struct config config_of(const struct model_search *ms, const uint16_t *genes, struct arena *arena) {
+    struct config config = config_new(&ms->knobs, arena);
+    memcpy(config.removed, genes, ms->knobs.n_groups * sizeof *genes);
+    for (uint32_t i = 0; i < ms->knobs.n_drops; i++) config.dropped[i] = genes[ms->knobs.n_groups + i] != 0;
+    return config;
+}
+
+/* Every tensor is inferred again from the inputs, and must come out as the coupling says. */
+static enum status verify(const struct model_search *ms, const struct config *config, const struct graph *cut,
+                          struct arena *arena, struct diag *diag) {
+    struct graph *g = graph_clone(cut, arena);
+    for (size_t t = 0; t < g->n_tensors; t++) {
+        if (g->tensors[t].producer == NONE || g->tensors[t].flags & TF_OUTPUT) continue;
+        g->tensors[t].rank = RANK_UNKNOWN;
+        g->tensors[t].value = NULL;
+        g->tensors[t].flags &= ~(uint32_t)TF_DECLARED;
+    }
+    TRY(infer(g, NULL, arena, diag));
+    return rewrite_verify(&ms->knobs, config, g, diag);
+}
+
+static enum status write_model(const struct model_search *ms, const uint16_t *genes, const char *path,
+                               struct arena *arena, struct diag *diag) {
+    struct config config = config_of(ms, genes, arena);
+    struct graph *cut;
+    TRY(rewrite_apply(&ms->knobs, &config, arena, &cut, diag));
+    TRY(verify(ms, &config, cut, arena, diag));
+    return onnx_write(cut, path, cut->n_files > 1, diag);
+}
+
+static double external_score(const struct model_search *ms, const uint16_t *genes, struct arena *arena,
+                             struct diag *diag) {
+    const char *base = getenv("TMPDIR");
+    char *path = arena_printf(arena, "%s/onnx-latency-XXXXXX.onnx", base ? base : "/tmp");
+    int fd = mkstemps(path, 5);
+    if (fd < 0) return NAN;
+    close(fd);
+    double score = NAN;
+    if (write_model(ms, genes, path, arena, diag) == ST_OK)
+        score = score_command(ms->r->score_cmd, path, ms->r->score_seconds);
+    unlink(path);
+    return score;
+}
+
+static bool judge_in(const struct model_search *ms, const uint16_t *genes, struct outcome *o, struct arena *arena,
+                     struct diag *diag) {
+    struct config config = config_of(ms, genes, arena);
+    struct graph *g = rewrite_shapes(&ms->knobs, &config, ms->sized, arena);
+    for (size_t t = 0; t < ms->r->n_targets; t++) {
+        struct estimate e;
+        if (search_price(ms->r->targets[t]->target, g, arena, &e, diag) != ST_OK) return false;
+        o->ms[t] = e.ms;
+        o->bound_ms[t] = search_bound(&e, ms->r->risk);
+    }
+    o->score = ms->r->score_cmd ? external_score(ms, genes, arena, diag) : score_of(&ms->score, &config, g);
+    return true;
+}
+
+static bool judge(void *user, const uint16_t *genes, struct outcome *o, unsigned worker) {
+    struct model_search *ms = user;
+    if (setjmp(ms->s->workers[worker].oom)) return false;
+    struct arena *arena = search_worker_begin(ms->s, worker);
+    return judge_in(ms, genes, o, arena, &ms->s->workers[worker].diag);
+}
+
+/* ---- Telling ---- */
+
+static const ol_knob *turned(const struct model_search *ms, const uint16_t *genes, size_t *n) {
+    const struct knobs *k = &ms->knobs;
+    ol_knob *list = arena_array(&ms->s->base.arena, k->n_groups + k->n_drops + 1u, sizeof *list);
+    *n = 0;
+    for (uint32_t i = 0; i < k->n_groups; i++) {
+        const struct group *g = &k->groups[i];
+        size_t removed = (size_t)genes[i] * (size_t)g->step;
+        if (removed)
+            list[(*n)++] = (ol_knob){.name = g->name,
+                                     .kind = "channels",
+                                     .units = g->n_units,
+                                     .kept = g->n_units - removed,
+                                     .step = g->step,
+                                     .changes_statistics = g->statistics};
+    }
+    for (uint32_t i = 0; i < k->n_drops; i++)
+        if (genes[k->n_groups + i])
+            list[(*n)++] = (ol_knob){.name = k->drops[i].name, .kind = "block", .units = 1, .kept = 0, .step = 1};
+    return list;
+}
+
+static ol_setting setting(const struct model_search *ms, const struct found *f) {
+    ol_setting s = {.latency_ms = f->outcome.ms[0], .bound_ms = f->outcome.bound_ms[0], .score = f->outcome.score};
+    s.knobs = turned(ms, f->genes, &s.n_knobs);
+    return s;
+}
+
+static enum status sums(const struct model_search *ms, const uint16_t *genes, struct estimate *e, int64_t *macs,
+                        int64_t *params) {
+    struct arena *arena = &ms->s->base.arena;
+    struct config config = config_of(ms, genes, arena);
+    struct graph *g = rewrite_shapes(&ms->knobs, &config, ms->sized, arena);
+    TRY(search_price(ms->r->targets[0]->target, g, arena, e, &ms->s->base.diag));
+    struct run run = {.graph = g, .scratch = arena, .diag = &ms->s->base.diag, .facts = P_BOUND | P_TOPO | P_SHAPES};
+    TRY(passes_run(&run, 1u << PASS_cost));
+    *macs = *params = 0;
+    for (size_t n = 0; n < g->n_nodes; n++) {
+        if (g->nodes[n].dead) continue;
+        *macs = num_add_sat(*macs, run.costs[n].macs > 0 ? run.costs[n].macs : 0);
+        *params = num_add_sat(*params, run.costs[n].params > 0 ? run.costs[n].params : 0);
+    }
+    return ST_OK;
+}
+
+static enum status tell(const struct model_search *ms, const struct findings *found, ol_search_result *out) {
+    struct arena *arena = &ms->s->base.arena;
+    struct estimate before, after;
+    const uint16_t *nothing = arena_array(arena, ms->s->find.n_genes + 1, sizeof *nothing);
+    TRY(sums(ms, nothing, &before, &out->macs_before, &out->params_before));
+    TRY(sums(ms, found->chosen.genes, &after, &out->macs_after, &out->params_after));
+    out->before_ms = before.ms, out->before_lo_ms = before.lo_ms, out->before_hi_ms = before.hi_ms;
+    out->after_lo_ms = after.lo_ms, out->after_hi_ms = after.hi_ms;
+    out->met = found->met;
+    out->chosen = setting(ms, &found->chosen);
+    out->fastest = setting(ms, &found->fastest);
+    ol_setting *frontier = arena_array(arena, found->n_frontier + 1, sizeof *frontier);
+    for (size_t i = 0; i < found->n_frontier; i++) frontier[i] = setting(ms, &found->frontier[i]);
+    out->frontier = frontier;
+    out->n_frontier = found->n_frontier;
+    out->evaluated = found->evaluated;
+    out->seconds = found->seconds;
+    return ST_OK;
+}
+
+/* ---- The search ---- */
+
+static const char *problem_id(const struct model_search *ms) {
+    const ol_search_request *r = ms->r;
+    const char *id =
+        arena_printf(&ms->s->base.arena, "%s %u knobs", ms->knobs.g->path, ms->knobs.n_groups + ms->knobs.n_drops);
+    for (size_t i = 0; i < r->n_targets; i++)
+        id = arena_printf(&ms->s->base.arena, "%s, %s", id, r->targets[i]->target->name);
+    return arena_printf(&ms->s->base.arena, "%s, seed %llu", id, (unsigned long long)r->seed);
+}
+
+static void set_up(struct model_search *ms) {
+    const ol_search_request *r = ms->r;
+    ms->s->find = (struct find){.n_genes = ms->knobs.n_groups + ms->knobs.n_drops,
+                                .n_targets = r->n_targets,
+                                .max = ms->max,
+                                .budget_ms = r->budgets_ms,
+                                .judge = judge,
+                                .user = ms,
+                                .jobs = ms->s->n_workers,
+                                .seed = r->seed,
+                                .evaluations = r->evaluations,
+                                .seconds = r->minutes * 60,
+                                .greedy = !r->score_cmd,
+                                .state_path = r->state,
+                                .state_id = problem_id(ms),
+                                .arena = &ms->s->base.arena};
+}
+
+static bool holds_already(const struct model_search *ms, struct findings *found) {
+    uint16_t *nothing = arena_array(&ms->s->base.arena, ms->s->find.n_genes + 1, sizeof *nothing);
+    *found = (struct findings){.met = true, .chosen = {.genes = nothing}, .evaluated = 1};
+    if (!judge((void *)(uintptr_t)ms, nothing, &found->chosen.outcome, 0)) return false;
+    found->fastest = found->chosen;
+    found->frontier = &found->chosen;
+    found->n_frontier = 1;
+    for (size_t t = 0; t < ms->r->n_targets; t++)
+        if (found->chosen.outcome.bound_ms[t] > ms->r->budgets_ms[t]) return false;
+    return true;
+}
+
+static enum status write_result(const struct model_search *ms, const struct findings *found, bool unchanged) {
+    const ol_search_request *r = ms->r;
+    if (!r->output || r->plan || !found->met) return ST_OK;
+    if (!unchanged) return write_model(ms, found->chosen.genes, r->output, &ms->s->base.arena, &ms->s->base.diag);
+    if (access(r->output, F_OK) == 0) return ST_OK; /* it fits as it is: nothing is replaced by its like */
+    return onnx_write(r->model->graph, r->output, r->model->graph->n_files > 1, &ms->s->base.diag);
+}
+
+enum status search_model(ol_search *s, ol_search_result *out) {
+    struct model_search ms;
+    struct findings found;
+    if (!s->request->budgets_ms) return diag_fail(&s->base.diag, ST_USAGE, "give a budget in milliseconds");
+    TRY(ready(&ms, s));
+    set_up(&ms);
+    out->unchanged = holds_already(&ms, &found);
+    if (!out->unchanged && !s->find.n_genes)
+        return diag_fail(&s->base.diag, ST_NO, "%s: nothing in it can be cut safely", ms.knobs.g->path);
+    if (!out->unchanged) TRY(find_best(&s->find, &found, &s->base.diag));
+    TRY(tell(&ms, &found, out));
+    return write_result(&ms, &found, out->unchanged);
+}
+
+/* What turning one knob alone as far as it goes saves on the first target. */
+enum status search_model_knobs(ol_search *s, const ol_knob **knobs, size_t *n) {
+    struct model_search ms;
+    struct outcome base, alone;
+    TRY(ready(&ms, s));
+    const struct knobs *k = &ms.knobs;
+    size_t total = k->n_groups + k->n_drops;
+    ol_knob *list = arena_array(&s->base.arena, total + 1, sizeof *list);
+    uint16_t *genes = arena_array(&s->base.arena, total + 1, sizeof *genes);
+    if (!judge(&ms, genes, &base, 0)) return diag_fail(&s->base.diag, ST_MODEL, "%s: cannot be priced", k->g->path);
+    for (size_t i = 0; i < total; i++) {
+        genes[i] = ms.max[i];
+        bool priced = judge(&ms, genes, &alone, 0), is_group = i < k->n_groups;
+        genes[i] = 0;
+        const struct group *g = is_group ? &k->groups[i] : NULL;
+        size_t units = g ? g->n_units : 1, most = g ? (size_t)(g->n_steps * g->step) : 1;
+        list[i] = (ol_knob){.name = g ? g->name : k->drops[i - k->n_groups].name,
+                            .kind = g ? "channels" : "block",
+                            .units = units,
+                            .kept = units - most,
+                            .step = g ? g->step : 1,
+                            .saves_ms = priced ? base.ms[0] - alone.ms[0] : NAN,
+                            .changes_statistics = g && g->statistics};
+    }
+    *knobs = list;
+    *n = total;
+    return ST_OK;
+}

@@ -1,0 +1,130 @@
+/* A command that scores a model file: run by the shell, bounded in time, the last number on its output counts. */
+#include "search_api.h"
+
+#include <errno.h>
+#include <math.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { TRIES = 2, OUTPUT_MAX = 64 << 10 };
+
+extern char **environ;
+
+/* '...' around the path, so that the shell takes it as one word. */
+static char *quoted(const char *path) {
+    char *out = malloc(strlen(path) * 4 + 3), *at = out;
+    if (!out) return NULL;
+    *at++ = '\'';
+    for (; *path; path++)
+        if (*path == '\'')
+            memcpy(at, "'\\''", 4), at += 4;
+        else
+            *at++ = *path;
+    *at++ = '\'';
+    *at = '\0';
+    return out;
+}
+
+/* Every {} of the command becomes the path. */
+static char *fill_in(const char *command, const char *path) {
+    char *word = quoted(path), *out = NULL;
+    size_t size = 0;
+    FILE *text = word ? open_memstream(&out, &size) : NULL;
+    for (const char *c = command; text && *c; c++)
+        if (c[0] == '{' && c[1] == '}')
+            fputs(word, text), c++;
+        else
+            fputc(*c, text);
+    if (text) fclose(text);
+    free(word);
+    return out;
+}
+
+static bool spawn(const char *command, pid_t *pid, int *output) {
+    int fds[2];
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    char *argv[] = {"sh", "-c", (char *)(uintptr_t)command, NULL};
+    if (pipe(fds)) return false;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, fds[1], STDOUT_FILENO);
+    posix_spawn_file_actions_addclose(&actions, fds[0]);
+    posix_spawnattr_init(&attributes);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP); /* a group of its own, to be ended whole */
+    bool started = !posix_spawn(pid, "/bin/sh", &actions, &attributes, argv, environ);
+    posix_spawnattr_destroy(&attributes);
+    posix_spawn_file_actions_destroy(&actions);
+    close(fds[1]);
+    *output = fds[0];
+    if (!started) close(fds[0]);
+    return started;
+}
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+/* False when the time is up. Output beyond the limit is read and forgotten. */
+static bool read_until(int fd, double deadline, char *out) {
+    size_t n = 0;
+    for (;;) {
+        struct pollfd wait = {.fd = fd, .events = POLLIN};
+        double left = deadline - now();
+        char chunk[4096];
+        if (left <= 0) return false;
+        if (poll(&wait, 1, (int)ceil(left * 1e3)) <= 0) continue;
+        ssize_t got = read(fd, chunk, sizeof chunk);
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0) break;
+        size_t room = OUTPUT_MAX - 1 - n, take = (size_t)got < room ? (size_t)got : room;
+        memcpy(out + n, chunk, take);
+        n += take;
+    }
+    out[n] = '\0';
+    return true;
+}
+
+static double last_number(const char *text) {
+    double found = NAN;
+    for (const char *at = text; *at;) {
+        char *end;
+        double number = strtod(at, &end);
+        if (end == at)
+            at++;
+        else {
+            found = number;
+            at = end;
+        }
+    }
+    return isfinite(found) ? found : NAN;
+}
+
+static double run_once(const char *command, double seconds, char *output) {
+    pid_t pid;
+    int fd, status = 0;
+    if (!spawn(command, &pid, &fd)) return NAN;
+    bool ended = read_until(fd, now() + seconds, output);
+    close(fd);
+    if (!ended) kill(-pid, SIGKILL);
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+    }
+    bool good = ended && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    return good ? last_number(output) : NAN;
+}
+
+double score_command(const char *command, const char *model_path, double seconds) {
+    char *filled = fill_in(command, model_path), *output = malloc(OUTPUT_MAX);
+    double score = NAN;
+    for (int i = 0; i < TRIES && filled && output && isnan(score); i++) score = run_once(filled, seconds, output);
+    free(output);
+    free(filled);
+    return score;
+}

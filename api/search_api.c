@@ -1,0 +1,84 @@
+/* Searches, for callers of the library. */
+#include "search_api.h"
+
+#include <string.h>
+
+enum { EVALUATIONS = 20000, EVALUATIONS_CMD = 200 };
+#define RISK 0.05
+
+static enum status check(const ol_search_request *r, struct diag *diag) {
+    if (!r->model == !r->space) return diag_fail(diag, ST_USAGE, "name a model or a search space");
+    if (!r->n_targets) return diag_fail(diag, ST_USAGE, "name a target");
+    if (r->n_targets > FIND_TARGETS_MAX)
+        return diag_fail(diag, ST_USAGE, "%zu targets; at most %d are possible", r->n_targets, FIND_TARGETS_MAX);
+    for (size_t i = 0; i < r->n_targets; i++)
+        if (r->budgets_ms && !(r->budgets_ms[i] > 0)) return diag_fail(diag, ST_USAGE, "a budget must be above 0 ms");
+    if (r->risk < 0 || r->risk >= 1) return diag_fail(diag, ST_USAGE, "the risk is a probability, such as 0.05");
+    if (r->score_table && r->score_cmd) return diag_fail(diag, ST_USAGE, "name a score table or a score command");
+    if (r->score_table && r->model) return diag_fail(diag, ST_USAGE, "a score table goes with a search space");
+    return ST_OK;
+}
+
+static void settle(ol_search *s, ol_search_request *own) {
+    if (!own->risk) own->risk = RISK;
+    if (!own->evaluations && !own->minutes) own->evaluations = own->score_cmd ? EVALUATIONS_CMD : EVALUATIONS;
+    if (!own->score_seconds) own->score_seconds = 60;
+    s->request = own;
+}
+
+static enum status begin(ol_search *s, const ol_search_request *r) {
+    ol_search_request *own = arena_copy(&s->base.arena, r, sizeof *r);
+    TRY(check(r, &s->base.diag));
+    settle(s, own);
+    search_workers_start(s);
+    return ST_OK;
+}
+
+static enum status run(ol_search *s, const ol_search_request *r, const ol_search_result **out) {
+    ol_search_result *result = arena_alloc(&s->base.arena, sizeof *result);
+    TRY(begin(s, r));
+    TRY(r->model ? search_model(s, result) : search_space(s, result));
+    *out = result;
+    return ST_OK;
+}
+
+ol_status ol_search_run(ol_context *context, const ol_search_request *r, const ol_search_result **out,
+                        ol_search **search) {
+    ol_search *s = *search = object_new(context, sizeof *s);
+    if (!s) return OL_EMEMORY;
+    if (setjmp(s->base.oom)) {
+        search_workers_free(*search);
+        return object_out_of_memory(&(*search)->base);
+    }
+    enum status status = run(s, r, out);
+    search_workers_free(s);
+    return object_end(&s->base, status);
+}
+
+ol_status ol_search_knobs(ol_context *context, const ol_search_request *r, const ol_knob **knobs, size_t *count,
+                          ol_search **search) {
+    ol_search *s = *search = object_new(context, sizeof *s);
+    if (!s) return OL_EMEMORY;
+    if (setjmp(s->base.oom)) {
+        search_workers_free(*search);
+        return object_out_of_memory(&(*search)->base);
+    }
+    enum status status = begin(s, r);
+    if (status == ST_OK && !r->model) status = diag_fail(&s->base.diag, ST_USAGE, "knobs are those of a model");
+    if (status == ST_OK) status = search_model_knobs(s, knobs, count);
+    search_workers_free(s);
+    return object_end(&s->base, status);
+}
+
+void ol_search_free(ol_search *s) {
+    if (s) object_free(&s->base);
+}
+
+const char *ol_search_error(const ol_search *s) {
+    return object_error(s ? &s->base : NULL);
+}
+
+const char *const *ol_search_warnings(const ol_search *s, size_t *count) {
+    *count = s ? s->base.diag.n_warnings : 0;
+    return s ? s->base.diag.warnings : NULL;
+}

@@ -1,0 +1,41 @@
+/* search_api: what stands behind ol_search. */
+#ifndef SEARCH_API_H
+#define SEARCH_API_H
+
+#include "api.h"
+#include "find.h"
+#include "score.h"
+#include "space.h"
+
+struct ol_search {
+    struct object base;
+    const ol_search_request *request; /* during the call */
+    struct find find;
+    struct search_worker *workers; /* by thread */
+    unsigned n_workers;
+};
+
+struct search_worker { /* a thread's own memory: forgotten after every candidate */
+    struct arena scratch;
+    jmp_buf oom;
+    struct diag diag;
+};
+
+/* search_price.c: an estimate of a graph whose shapes are known. `scratch` holds what it takes. */
+enum status search_price(const struct target *, const struct graph *, struct arena *scratch, struct estimate *,
+                         struct diag *) MUST_CHECK;
+/* The latency that is not exceeded with the probability asked for, from the interval of the estimate. */
+double search_bound(const struct estimate *, double risk);
+void search_workers_start(ol_search *);
+void search_workers_free(ol_search *);
+struct arena *search_worker_begin(ol_search *, unsigned worker); /* empty, its messages too */
+
+/* score_cmd.c: the last number a command prints. NaN when it fails twice, or takes longer than it may. */
+double score_command(const char *command, const char *model_path, double seconds);
+
+/* model_search.c, space_search.c */
+enum status search_model(ol_search *, ol_search_result *);
+enum status search_space(ol_search *, ol_search_result *);
+enum status search_model_knobs(ol_search *, const ol_knob **, size_t *n);
+
+#endif

@@ -1,0 +1,232 @@
+/* Choosing an architecture of a search space. */
+#include "search_api.h"
+
+#include "adapt.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct space_search {
+    ol_search *s;
+    const ol_search_request *r;
+    const struct space *space;
+    uint16_t *max;
+    size_t n_archs; /* of the table */
+    struct arch *archs;
+    double *scores;
+    struct outcome *outcomes; /* by architecture of the table */
+};
+
+static enum status price_arch(const struct space_search *ss, const struct arch *a, struct outcome *o,
+                              struct arena *arena, struct diag *diag) {
+    bool all_linear = true;
+    for (size_t t = 0; t < ss->r->n_targets; t++) all_linear = all_linear && ss->r->targets[t]->target->linear;
+    struct features views[VIEW_COUNT] = {{{0}}};
+    struct graph *g = NULL;
+    if (all_linear)
+        TRY(space_features(ss->space, a, 1, views, arena, diag));
+    else {
+        g = space_graph(ss->space, a, 1, 0, true, arena);
+        struct run run = {.graph = g, .scratch = arena, .diag = diag};
+        TRY(passes_run(&run, PASSES_ANALYSIS));
+    }
+    for (size_t v = space_views(ss->space); all_linear && v < VIEW_COUNT; v++) views[v] = views[0];
+    for (size_t t = 0; t < ss->r->n_targets; t++) {
+        const struct target *target = ss->r->targets[t]->target;
+        struct estimate e = {.confidence = 0.9};
+        if (all_linear) {
+            struct linear_estimate l = linear_predict(target->linear, views);
+            e.ms = l.ms, e.lo_ms = l.lo_ms, e.hi_ms = l.hi_ms;
+        } else
+            TRY(search_price(target, g, arena, &e, diag));
+        o->ms[t] = e.ms;
+        o->bound_ms[t] = search_bound(&e, ss->r->risk);
+    }
+    return ST_OK;
+}
+
+/* ---- From a table of scores: every architecture in it is priced ---- */
+
+static enum status read_table(struct space_search *ss) {
+    struct arena *arena = &ss->s->base.arena;
+    struct diag *diag = &ss->s->base.diag;
+    const char *path = ss->r->score_table;
+    struct csv csv;
+    TRY(csv_read(&csv, path, arena, diag));
+    uint32_t column = csv_column(&csv, "accuracy");
+    if (column == NONE) column = csv_column(&csv, "score");
+    if (column == NONE) return diag_fail(diag, ST_DATA, "%s: has no column \"accuracy\" or \"score\"", path);
+    ss->archs = arena_array(arena, csv.n_rows + 1, sizeof *ss->archs);
+    ss->scores = arena_array(arena, csv.n_rows + 1, sizeof *ss->scores);
+    for (size_t i = 0; i < csv.n_rows; i++) {
+        TRY(space_parse_row(ss->space, &csv, i, &ss->archs[i], diag));
+        const char *text = csv.cells[i * csv.n_columns + column];
+        if (!num_parse_f64(text, &ss->scores[i]))
+            return diag_fail(diag, ST_DATA, "%s: line %zu: score \"%s\" is not a number", path, csv.lines[i], text);
+    }
+    ss->n_archs = csv.n_rows;
+    return csv.n_rows ? ST_OK : diag_fail(diag, ST_DATA, "%s: has no architectures", path);
+}
+
+static void price_row(void *user, size_t i, unsigned worker) {
+    struct space_search *ss = user;
+    struct outcome *o = &ss->outcomes[i];
+    o->score = NAN;
+    if (setjmp(ss->s->workers[worker].oom)) return;
+    struct arena *arena = search_worker_begin(ss->s, worker);
+    if (price_arch(ss, &ss->archs[i], o, arena, &ss->s->workers[worker].diag) == ST_OK) o->score = ss->scores[i];
+}
+
+static bool fits(const struct space_search *ss, const struct outcome *o) {
+    for (size_t t = 0; t < ss->r->n_targets; t++)
+        if (!(o->bound_ms[t] <= ss->r->budgets_ms[t])) return false;
+    return true;
+}
+
+static ol_setting show(const struct space_search *ss, const struct arch *a, const struct outcome *o) {
+    return (ol_setting){.latency_ms = o->ms[0],
+                        .bound_ms = o->bound_ms[0],
+                        .score = o->score,
+                        .arch = space_print(ss->space, a, &ss->s->base.arena)};
+}
+
+static int by_latency(const void *a, const void *b) {
+    const ol_setting *x = a, *y = b;
+    if (x->latency_ms != y->latency_ms) return x->latency_ms < y->latency_ms ? -1 : 1;
+    if (x->score != y->score) return x->score > y->score ? -1 : 1;
+    return strcmp(x->arch, y->arch);
+}
+
+/* Fastest first, each better than all before it. */
+static void keep_frontier(ol_search_result *out, ol_setting *all, size_t n) {
+    size_t kept = 0;
+    qsort(all, n, sizeof *all, by_latency);
+    for (size_t i = 0; i < n; i++)
+        if (!kept || all[i].score > all[kept - 1].score) all[kept++] = all[i];
+    out->frontier = all;
+    out->n_frontier = kept;
+}
+
+static enum status choose_row(struct space_search *ss, ol_search_result *out, size_t *chosen) {
+    ol_setting *all = arena_array(&ss->s->base.arena, ss->n_archs + 1, sizeof *all);
+    size_t n = 0, best = ss->n_archs;
+    for (size_t i = 0; i < ss->n_archs; i++) {
+        const struct outcome *o = &ss->outcomes[i];
+        if (isnan(o->score)) continue;
+        all[n++] = show(ss, &ss->archs[i], o);
+        if (fits(ss, o) && (best == ss->n_archs || o->score > ss->outcomes[best].score)) best = i;
+    }
+    if (!n) return diag_fail(&ss->s->base.diag, ST_MODEL, "no architecture could be priced");
+    keep_frontier(out, all, n);
+    out->fastest = out->chosen = out->frontier[0];
+    out->met = best < ss->n_archs;
+    if (out->met) out->chosen = show(ss, &ss->archs[best], &ss->outcomes[best]);
+    out->evaluated = ss->n_archs;
+    *chosen = best;
+    return ST_OK;
+}
+
+/* ---- Without one: the whole space, by evolution ---- */
+
+static struct arch arch_of(const struct space_search *ss, const uint16_t *genes) {
+    struct arch a = {{0}};
+    for (size_t i = 0; i < space_genes(ss->space); i++) a.gene[i] = (uint8_t)genes[i];
+    return a;
+}
+
+static double command_score(const struct space_search *ss, const struct arch *a, struct arena *arena,
+                            struct diag *diag) {
+    const char *base = getenv("TMPDIR");
+    char *path = arena_printf(arena, "%s/onnx-latency-XXXXXX.onnx", base ? base : "/tmp");
+    int fd = mkstemps(path, 5);
+    if (fd < 0) return NAN;
+    close(fd);
+    double score = NAN;
+    if (onnx_write(space_graph(ss->space, a, 1, ss->r->seed, false, arena), path, false, diag) == ST_OK)
+        score = score_command(ss->r->score_cmd, path, ss->r->score_seconds);
+    unlink(path);
+    return score;
+}
+
+/* Without a table or a command capacity stands for quality: the logarithm of the multiply-accumulates. */
+static double capacity(const struct space_search *ss, const struct arch *a, struct arena *arena, struct diag *diag) {
+    struct run run = {.graph = space_graph(ss->space, a, 1, 0, true, arena), .scratch = arena, .diag = diag};
+    double macs = 0;
+    if (passes_run(&run, PASSES_ANALYSIS | 1u << PASS_cost) != ST_OK) return NAN;
+    for (size_t n = 0; n < run.graph->n_nodes; n++) macs += run.costs[n].macs > 0 ? (double)run.costs[n].macs : 0;
+    return log2(macs + 1);
+}
+
+static bool judge(void *user, const uint16_t *genes, struct outcome *o, unsigned worker) {
+    struct space_search *ss = user;
+    struct arch a = arch_of(ss, genes);
+    if (setjmp(ss->s->workers[worker].oom)) return false;
+    struct arena *arena = search_worker_begin(ss->s, worker);
+    struct diag *diag = &ss->s->workers[worker].diag;
+    if (price_arch(ss, &a, o, arena, diag) != ST_OK) return false;
+    o->score = ss->r->score_cmd ? command_score(ss, &a, arena, diag) : capacity(ss, &a, arena, diag);
+    return true;
+}
+
+static enum status evolve_space(struct space_search *ss, ol_search_result *out, struct arch *chosen) {
+    const ol_search_request *r = ss->r;
+    ol_search *s = ss->s;
+    struct findings found;
+    size_t n_genes = space_genes(ss->space);
+    ss->max = arena_array(&s->base.arena, n_genes + 1, sizeof *ss->max);
+    for (size_t i = 0; i < n_genes; i++) ss->max[i] = (uint16_t)(space_options(ss->space, i) - 1);
+    const char *id = arena_printf(&s->base.arena, "space %s, %s, seed %llu", ss->space->name,
+                                  r->targets[0]->target->name, (unsigned long long)r->seed);
+    s->find = (struct find){.n_genes = n_genes,
+                            .n_targets = r->n_targets,
+                            .max = ss->max,
+                            .budget_ms = r->budgets_ms,
+                            .judge = judge,
+                            .user = ss,
+                            .jobs = s->n_workers,
+                            .seed = r->seed,
+                            .evaluations = r->evaluations,
+                            .seconds = r->minutes * 60,
+                            .state_path = r->state,
+                            .state_id = id,
+                            .arena = &s->base.arena};
+    TRY(find_best(&s->find, &found, &s->base.diag));
+    ol_setting *frontier = arena_array(&s->base.arena, found.n_frontier + 1, sizeof *frontier);
+    for (size_t i = 0; i < found.n_frontier; i++) {
+        struct arch a = arch_of(ss, found.frontier[i].genes);
+        frontier[i] = show(ss, &a, &found.frontier[i].outcome);
+    }
+    *chosen = arch_of(ss, found.chosen.genes);
+    struct arch fastest = arch_of(ss, found.fastest.genes);
+    *out = (ol_search_result){.met = found.met,
+                              .chosen = show(ss, chosen, &found.chosen.outcome),
+                              .fastest = show(ss, &fastest, &found.fastest.outcome),
+                              .n_frontier = found.n_frontier,
+                              .frontier = frontier,
+                              .evaluated = found.evaluated,
+                              .seconds = found.seconds};
+    return ST_OK;
+}
+
+enum status search_space(ol_search *s, ol_search_result *out) {
+    struct space_search ss = {.s = s, .r = s->request, .space = space_find(s->request->space)};
+    struct arch chosen = {{0}};
+    size_t row = 0;
+    if (!ss.space) return diag_fail(&s->base.diag, ST_USAGE, "no search space is called \"%s\"", s->request->space);
+    if (!s->request->budgets_ms) return diag_fail(&s->base.diag, ST_USAGE, "give a budget in milliseconds");
+    if (ss.r->score_table) {
+        TRY(read_table(&ss));
+        ss.outcomes = arena_array(&s->base.arena, ss.n_archs + 1, sizeof *ss.outcomes);
+        double start = monotonic_ms();
+        parallel_for(s->n_workers, ss.n_archs, price_row, &ss);
+        TRY(choose_row(&ss, out, &row));
+        out->seconds = (monotonic_ms() - start) / 1e3;
+        if (out->met) chosen = ss.archs[row];
+    } else
+        TRY(evolve_space(&ss, out, &chosen));
+    if (!out->met || !ss.r->output || ss.r->plan) return ST_OK;
+    struct graph *g = space_graph(ss.space, &chosen, 1, s->request->seed, false, &s->base.arena);
+    return onnx_write(g, ss.r->output, false, &s->base.diag);
+}
