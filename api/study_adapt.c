@@ -142,7 +142,7 @@ static void learn_full(const struct samples *rows, struct linear *out, struct ar
            *covariance = arena_array(arena, rows->p * rows->p, sizeof(double));
     for (size_t i = 0; i < rows->n; i++)
         for (size_t j = 0; j < rows->p; j++) scale[j] += rows->x[0][i * rows->p + j] / (double)rows->n;
-    struct fit fit = fit_source(rows, scale, weight, covariance, arena);
+    struct fit fit = fit_source(rows, scale, 0, weight, covariance, arena);
     linear_from_weights(out, rows, fit.view, weight, covariance, fit.rms);
 }
 

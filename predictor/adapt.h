@@ -40,7 +40,7 @@ struct linear_estimate linear_predict(const struct linear *, const struct featur
 /* The same from folded rows. */
 struct linear_estimate linear_predict_row(const struct linear *, const double *const rows[VIEW_COUNT]);
 /* The expected weights over the views: what a kernel's features are multiplied by for a breakdown. */
-void linear_weights(const struct linear *, double weight[FT_LEARNED]);
+void linear_weights(const struct linear *, double weight[FT_COUNT]);
 
 /* ---- Samples: rows of features in every view ---- */
 
@@ -72,10 +72,11 @@ struct fit {
     double mape, rms; /* relative errors in sample, after trimming */
 };
 
-/* Fits a device on many latencies, in every view, on the middle 96 % of them; keeps the view of least error. `w` (p):
- * ms a unit; `covariance` (p * p): ms^2, may be NULL. `scale` (p): typical feature values, 0 where a feature is absent.
+/* Fits a device on many latencies, in every view; keeps the view of least error. `w` (p):
+ * ms a unit; `covariance` (p * p): ms^2, may be NULL. `trim`: share of the rows left out at either end of the
+ * latencies. `scale` (p): typical feature values, 0 where a feature is absent.
  */
-struct fit fit_source(const struct samples *, const double *scale, double *w, double *covariance,
+struct fit fit_source(const struct samples *, const double *scale, double trim, double *w, double *covariance,
                       struct arena *scratch);
 
 /* ---- bank.c: several proxies, in closed form (predictor study, section 5) ---- */

@@ -192,10 +192,11 @@ struct linear_estimate linear_predict(const struct linear *l, const struct featu
     return linear_predict_row(l, rows);
 }
 
-void linear_weights(const struct linear *l, double weight[FT_LEARNED]) {
-    memset(weight, 0, FT_LEARNED * sizeof *weight);
+void linear_weights(const struct linear *l, double weight[FT_COUNT]) {
+    memset(weight, 0, FT_COUNT * sizeof *weight);
     for (size_t v = 0; v < VIEW_COUNT; v++)
         for (size_t j = 0; j < FT_LEARNED; j++) weight[j] += l->share[v] * l->weight[v][j];
+    for (size_t i = 0; i < COUNT_OF(kin); i++) weight[kin[i].feature] = weight[kin[i].kin];
 }
 
 /* ---- From what was learned ---- */

@@ -5,9 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TRIM      0.1  /* PROTOCOL_HELP leaves out at either end */
-#define RIDGE     1e-6 /* of a proxy's own fit on its one-hot encoding, which is collinear */
-#define SEED_STEP UINT64_C(0x9e3779b97f4a7c15)
+#define TRIM        0.1  /* PROTOCOL_HELP leaves out at either end */
+#define SOURCE_TRIM 0.02 /* of a proxy's latencies: readings gone wrong, disconnected networks */
+#define RIDGE       1e-6 /* of a proxy's own fit on its one-hot encoding, which is collinear */
+#define SEED_STEP   UINT64_C(0x9e3779b97f4a7c15)
 
 const char *protocol_name(enum protocol p) {
     static const char *const names[] = {"random", "help", "oneproxy"};
@@ -86,7 +87,7 @@ enum status sources_fit(struct sources *out, const struct table *t, const struct
         double *weight = arena_array(arena, t->p, sizeof *weight), *scale = out->scale[i];
         for (size_t k = 0; k < s.n; k++)
             for (size_t j = 0; j < t->p; j++) scale[j] += s.x[0][k * t->p + j] / (double)s.n;
-        struct fit fit = fit_source(&s, scale, weight, NULL, arena);
+        struct fit fit = fit_source(&s, scale, SOURCE_TRIM, weight, NULL, arena);
         out->proxies[i] = (struct proxy){.name = c->name, .weight = weight, .scale = scale};
         out->proxies[i].share[fit.view] = 1;
         if (e->method != METHOD_ADAPROXY) continue;

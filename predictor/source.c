@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TRIM           0.02 /* of the latencies left out at either end: readings gone wrong, disconnected networks */
 #define WEIGHT_SD      0.5  /* prior deviation: of the weight itself, */
 #define SHARE_SD       0.1  /* and of the latency */
 #define SMALLEST_NOISE 1e-3 /* relative */
@@ -22,10 +21,10 @@ static int by_value(const void *a, const void *b) {
 }
 
 /* Row numbers of the latencies between the trimmed ends. */
-static size_t trim(const struct samples *s, uint32_t *rows, struct arena *scratch) {
+static size_t trim_rows(const struct samples *s, double trim, uint32_t *rows, struct arena *scratch) {
     double *sorted = arena_copy(scratch, s->y, s->n * sizeof *sorted);
     qsort(sorted, s->n, sizeof *sorted, by_value);
-    size_t cut = (size_t)(TRIM * (double)s->n), kept = 0;
+    size_t cut = (size_t)(trim * (double)s->n), kept = 0;
     double lo = sorted[cut], hi = sorted[s->n - 1 - cut];
     for (size_t i = 0; i < s->n; i++)
         if (s->y[i] >= lo && s->y[i] <= hi) rows[kept++] = (uint32_t)i;
@@ -106,12 +105,12 @@ static void unscale(const double *scale, size_t p, double *w, double *covariance
     }
 }
 
-struct fit fit_source(const struct samples *s, const double *scale, double *w, double *covariance,
+struct fit fit_source(const struct samples *s, const double *scale, double trim, double *w, double *covariance,
                       struct arena *scratch) {
     assert(s->p <= FT_COUNT && s->n > 0);
     size_t p = s->p;
     uint32_t *rows = arena_array(scratch, s->n, sizeof *rows);
-    struct equations e = {.n = trim(s, rows, scratch), .p = p};
+    struct equations e = {.n = trim_rows(s, trim, rows, scratch), .p = p};
     e.gram = arena_array(scratch, p * p, sizeof *e.gram);
     e.rhs = arena_array(scratch, p, sizeof *e.rhs);
     double share[FT_COUNT], *spread = arena_array(scratch, p * p, sizeof *spread);
