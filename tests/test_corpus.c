@@ -5,7 +5,7 @@
 
 #include "fuzz/fuzz_read.c"
 
-#define CORPUS SOURCE_DIR "/tests/fuzz/corpus"
+#define CORPUS SOURCE_DIR "/tests/fuzz/corpus/read"
 
 static void replay(const char *path) {
     FILE *stream = fopen(path, "rb");

@@ -1,4 +1,4 @@
-"""Writes the seed files of corpus/: small models that together use every part of the format and of the passes.
+"""Writes the seed files of corpus/read/: small models that together use every part of the format and of the passes.
 
     /usr/bin/python3 tests/fuzz/make_corpus.py
 
@@ -10,7 +10,7 @@ import os
 import numpy
 from onnx import TensorProto, helper, numpy_helper
 
-FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "corpus")
+FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "corpus", "read")
 FLOAT, INT64, BOOL = TensorProto.FLOAT, TensorProto.INT64, TensorProto.BOOL
 
 
