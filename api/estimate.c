@@ -74,6 +74,9 @@ enum status model_predict(ol_model *m, const struct target *t, const ol_estimate
     TRY(model_check_closed(m));
     TRY(gather(m, t, &input, &own));
     TRY(predict(t, &input, &m->base.arena, &estimate, &m->base.diag));
+    if (own->workload->data_dependent_nodes)
+        diag_warn(&m->base.diag, "%s: %lld nodes whose sizes depend on data are priced at the largest they can be",
+                  m->graph->path, (long long)own->workload->data_dependent_nodes);
     *out = show(m, t, own, &estimate, &m->base.arena);
     return ST_OK;
 }
