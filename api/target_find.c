@@ -102,7 +102,8 @@ static enum status not_found(const ol_context *context, const char *name, struct
     scan_all(context, arena, &names);
     for (size_t i = 0; i < names.n_at; i++) {
         size_t d = strstr(names.at[i], name) ? 0 : distance(name, names.at[i]);
-        if (d < least) nearest = names.at[i], least = d;
+        bool is_shorter = nearest && d == least && strlen(names.at[i]) < strlen(nearest);
+        if (d < least || is_shorter) nearest = names.at[i], least = d;
     }
     if (nearest)
         return diag_fail(diag, ST_TARGET,
