@@ -43,7 +43,9 @@ enum option_group {
     G_TABLE = 128, /* --table --protocol --targets --samples --trials --planned */
     G_ADAPT = 256, /* --measurements --name and what describes a device */
     G_COUNT = 512, /* --count */
-    G_BATCH = 1024 /* --batch alone */
+    G_BATCH = 1024, /* --batch alone */
+    G_MEASURE = 2048, /* --threads --runs --per-node --provider */
+    G_SEARCH = 4096 /* --budget and what steers a search */
 };
 
 enum format { FORMAT_TABLE, FORMAT_JSON, FORMAT_CSV };
@@ -75,6 +77,10 @@ struct options {
     const char *space, *method, *table, *protocol, *proxies, *columns; /* lists: ',' between */
     const char *measurements, *name, *description, *vendor, *device, *source;
     int64_t samples, trials, count; /* 0: not given */
+    int64_t threads, runs, evaluations, align; /* 0: not given */
+    double risk, minutes;                      /* 0: not given */
+    const char *provider, *budgets, *score_table, *score_cmd, *importance, *resume, *frontier;
+    bool list_knobs, plan;
     bool planned;
     bool quiet, per_kernel, time_passes, help;
 };
@@ -244,5 +250,7 @@ int command_adapt(const struct options *);
 int command_plan(const struct options *);
 int command_evaluate(const struct options *);
 int command_build(const struct options *);
+int command_measure(const struct options *);
+int command_search(const struct options *);
 
 #endif

@@ -29,6 +29,12 @@ const struct command commands[] = {
      G_COMMON | G_STUDY | G_TABLE, NULL, command_evaluate},
     {"build", "SPACE ARCH -o M.onnx", "an ONNX model from a search-space architecture", G_COMMON | G_BATCH, NULL,
      command_build},
+    {"measure", "MODEL...", "real latency on this machine, through ONNX Runtime", G_COMMON | G_MODEL | G_MEASURE,
+     "Inputs are made up. The library is found through ORT_DYLIB_PATH, the loader, or node_modules.", command_measure},
+    {"search", "MODEL|--space S -t TARGET --budget MS -o OUT", "rewrites a model, or finds an architecture, that fits",
+     G_COMMON | G_MODEL | G_TARGET | G_SEARCH,
+     "Channels, heads and residual blocks go, least important first, until the predicted latency meets the budget.",
+     command_search},
     {NULL, NULL, NULL, 0, NULL, NULL},
 };
 

@@ -1,14 +1,20 @@
 /* The classes themselves: union-find over elements, frozen flags, the walk over the nodes. */
 #include "couple.h"
 
+/* Reads only: several threads may ask at once. */
 static uint32_t find(const struct coupling *c, uint32_t e) {
-    while (c->parent[e] != e) e = c->parent[e] = c->parent[c->parent[e]]; /* path halving */
+    while (c->parent[e] != e) e = c->parent[e];
+    return e;
+}
+
+static uint32_t find_and_shorten(struct coupling *c, uint32_t e) {
+    while (c->parent[e] != e) e = c->parent[e] = c->parent[c->parent[e]];
     return e;
 }
 
 void join(struct coupling *c, uint32_t a, uint32_t b) {
-    a = find(c, a);
-    b = find(c, b);
+    a = find_and_shorten(c, a);
+    b = find_and_shorten(c, b);
     if (a == b) return;
     uint32_t low = a < b ? a : b, high = a < b ? b : a; /* the smallest element is the root: order of ties is nothing */
     c->parent[high] = low;
@@ -140,4 +146,5 @@ void couple(struct coupling *c, struct graph *g, bool inner, struct arena *arena
     for (size_t i = 0; i < body->n_nodes; i++)
         if (!g->nodes[body->nodes[i]].dead) couple_node(c, body->nodes[i]);
     settle_choices(c);
+    for (uint32_t e = 0; e < c->n; e++) c->parent[e] = find_and_shorten(c, e);
 }

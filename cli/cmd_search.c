@@ -1,0 +1,260 @@
+/* search: a model rewritten, or an architecture found, that meets a latency budget. */
+#include "cli.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOST_TARGETS = 8 };
+
+struct query {
+    const struct options *options;
+    struct targets targets;
+    ol_model *model;
+    double budgets[MOST_TARGETS];
+    struct progress *progress;
+    size_t shown; /* percent */
+};
+
+static bool parse_budgets(struct query *q) {
+    const char *at = q->options->budgets;
+    for (size_t i = 0; i < q->targets.n; i++) {
+        char *end;
+        q->budgets[i] = strtod(at, &end);
+        if (end == at || !(q->budgets[i] > 0)) return false;
+        bool last = i + 1 == q->targets.n;
+        if (last) return !*end;
+        if (*end == ',')
+            at = end + 1;
+        else if (*end)
+            return false; /* one budget serves all that follow */
+    }
+    return true;
+}
+
+static void advance(void *user, size_t evaluated, double share) {
+    struct query *q = user;
+    (void)evaluated;
+    for (size_t percent = share >= 1 ? 100 : (size_t)(share * 100); q->shown < percent; q->shown++)
+        progress_step(q->progress);
+}
+
+/* ---- JSON ---- */
+
+static void json_config(struct json *j, const struct options *o, const ol_setting *s) {
+    json_open(j, '{');
+    if (s->arch) {
+        json_key(j, "space"), json_text(j, o->space);
+        json_key(j, "arch"), json_text(j, s->arch);
+    }
+    for (size_t i = 0; i < s->n_knobs; i++) {
+        json_key(j, s->knobs[i].name);
+        if (!strcmp(s->knobs[i].kind, "block"))
+            json_text(j, "bypassed");
+        else
+            json_int(j, (int64_t)s->knobs[i].kept);
+    }
+    json_close(j, '}');
+}
+
+static void json_setting(struct json *j, const struct options *o, const ol_setting *s, const char *output) {
+    json_open(j, '{');
+    json_key(j, "latency_ms"), json_double(j, s->latency_ms);
+    json_key(j, "score"), json_double(j, s->score);
+    json_key(j, "config"), json_config(j, o, s);
+    if (output) json_key(j, "output"), json_text(j, output);
+    json_close(j, '}');
+}
+
+static void json_frontier(struct json *j, const struct options *o, const ol_search_result *r) {
+    json_key(j, "frontier"), json_open(j, '[');
+    for (size_t i = 0; i < r->n_frontier; i++) json_setting(j, o, &r->frontier[i], NULL);
+    json_close(j, ']');
+}
+
+static void print_json(const struct query *q, const ol_search_result *r, FILE *out) {
+    const struct options *o = q->options;
+    struct json j;
+    json_start(&j, out);
+    json_open(&j, '{');
+    json_key(&j, "schema"), json_text(&j, "onnx-latency/search/1");
+    json_key(&j, "target"), json_text(&j, ol_target_describe(q->targets.at[0])->name);
+    json_key(&j, "budget_ms"), json_double(&j, q->budgets[0]);
+    json_key(&j, "met"), json_bool(&j, r->met);
+    json_key(&j, "chosen");
+    json_setting(&j, o, r->met ? &r->chosen : &r->fastest, r->met && !o->plan ? o->output : NULL);
+    json_frontier(&j, o, r);
+    json_key(&j, "evaluated"), json_int(&j, (int64_t)r->evaluated);
+    json_key(&j, "seconds"), json_double(&j, r->seconds);
+    json_close(&j, '}');
+}
+
+/* ---- Text ---- */
+
+static void print_change(FILE *out, const ol_search_result *r) {
+    char a[NUMBER_SIZE], b[NUMBER_SIZE], c[NUMBER_SIZE];
+    fprintf(out, "  latency     %s ms (%s .. %s)", format_ms(a, r->before_ms), format_ms(b, r->before_lo_ms),
+            format_ms(c, r->before_hi_ms));
+    fprintf(out, " -> %s ms (%s .. %s)\n", format_ms(a, r->chosen.latency_ms), format_ms(b, r->after_lo_ms),
+            format_ms(c, r->after_hi_ms));
+    fprintf(out, "  MACs        %s -> %s\n", format_count(a, r->macs_before), format_count(b, r->macs_after));
+    fprintf(out, "  parameters  %s -> %s\n", format_count(a, r->params_before), format_count(b, r->params_after));
+    fprintf(out, "  score       %s\n", format_double(a, r->chosen.score));
+}
+
+static void print_knobs(FILE *out, const ol_setting *s) {
+    struct table *t = table_new("<knob<kind>units>kept");
+    for (size_t i = 0; i < s->n_knobs; i++) {
+        table_cell(t, "%s%s", s->knobs[i].name, s->knobs[i].changes_statistics ? " *" : "");
+        table_cell(t, "%s", s->knobs[i].kind);
+        table_cell(t, "%zu", s->knobs[i].units);
+        table_cell(t, "%zu", s->knobs[i].kept);
+    }
+    table_print(t, out, "  ");
+}
+
+static void print_text(const struct query *q, const ol_search_result *r, FILE *out) {
+    const struct options *o = q->options;
+    const char *what = o->space ? o->space : o->files.at[0], *target = ol_target_describe(q->targets.at[0])->name;
+    char a[NUMBER_SIZE], b[NUMBER_SIZE];
+    if (!r->met) {
+        fprintf(out, "%s: nothing meets %s ms on %s; the fastest found takes %s ms (score %s)\n", what,
+                format_ms(a, q->budgets[0]), target, format_ms(b, r->fastest.latency_ms),
+                format_double((char[NUMBER_SIZE]){0}, r->fastest.score));
+        return;
+    }
+    if (r->unchanged)
+        fprintf(out, "%s: meets %s ms on %s as it is\n", what, format_ms(a, q->budgets[0]), target);
+    else
+        fprintf(out, "%s: meets %s ms on %s\n", what, format_ms(a, q->budgets[0]), target);
+    if (r->chosen.arch)
+        fprintf(out, "  %s\n  latency %s ms, score %s\n", r->chosen.arch, format_ms(a, r->chosen.latency_ms),
+                format_double(b, r->chosen.score));
+    else
+        print_change(out, r);
+    if (r->chosen.n_knobs) print_knobs(out, &r->chosen);
+    fprintf(out, "  %zu candidates priced, %zu on the frontier\n", r->evaluated, r->n_frontier);
+}
+
+static bool write_frontier(const struct query *q, const ol_search_result *r) {
+    struct options to_file = *q->options;
+    struct output output;
+    struct json j;
+    to_file.output = q->options->frontier;
+    output_open(&output, &to_file);
+    json_start(&j, output.stream);
+    json_open(&j, '{');
+    json_key(&j, "schema"), json_text(&j, "onnx-latency/search-frontier/1");
+    json_frontier(&j, q->options, r);
+    json_close(&j, '}');
+    return output_close(&output);
+}
+
+static int print_result(const struct query *q, const ol_search_result *r) {
+    struct options to_stdout = *q->options;
+    struct output output;
+    to_stdout.output = NULL; /* -o names the model */
+    if (q->options->frontier && !write_frontier(q, r)) return EXIT_INPUT;
+    output_open(&output, &to_stdout);
+    if (q->options->format == FORMAT_JSON)
+        print_json(q, r, output.stream);
+    else
+        print_text(q, r, output.stream);
+    if (!output_close(&output)) return EXIT_INPUT;
+    return r->met ? EXIT_DONE : EXIT_NO;
+}
+
+static int print_knob_list(const struct query *q, const ol_knob *knobs, size_t n) {
+    struct options to_stdout = *q->options;
+    struct output output;
+    struct table *t = table_new("<knob<kind>units>at least>step>saves");
+    char number[NUMBER_SIZE];
+    for (size_t i = 0; i < n; i++) {
+        table_cell(t, "%s%s", knobs[i].name, knobs[i].changes_statistics ? " *" : "");
+        table_cell(t, "%s", knobs[i].kind);
+        table_cell(t, "%zu", knobs[i].units);
+        table_cell(t, "%zu", knobs[i].kept);
+        table_cell(t, "%lld", (long long)knobs[i].step);
+        table_cell(t, "%s ms", format_ms(number, knobs[i].saves_ms));
+    }
+    to_stdout.output = NULL;
+    output_open(&output, &to_stdout);
+    table_print(t, output.stream, "");
+    fprintf(output.stream, "* a mean or variance is taken over it: cutting it changes what that is taken of\n");
+    return output_close(&output) ? EXIT_DONE : EXIT_INPUT;
+}
+
+/* ---- The search ---- */
+
+static ol_search_request request_of(struct query *q) {
+    const struct options *o = q->options;
+    return (ol_search_request){.model = q->model,
+                               .space = o->space,
+                               .targets = (const ol_target *const *)q->targets.at,
+                               .budgets_ms = o->budgets ? q->budgets : NULL,
+                               .n_targets = q->targets.n,
+                               .risk = o->risk,
+                               .importance = o->importance,
+                               .align = o->align,
+                               .score_table = o->score_table,
+                               .score_cmd = o->score_cmd,
+                               .evaluations = (size_t)o->evaluations,
+                               .minutes = o->minutes,
+                               .jobs = (unsigned)o->jobs,
+                               .seed = (uint64_t)o->seed,
+                               .state = o->resume,
+                               .output = o->output,
+                               .plan = o->plan,
+                               .progress = advance,
+                               .user = q};
+}
+
+static int run(struct query *q) {
+    ol_search_request request = request_of(q);
+    const ol_search_result *result;
+    const ol_knob *knobs;
+    ol_search *search;
+    size_t n = 0;
+    int code;
+    q->progress = progress_start(100, q->options->quiet);
+    ol_status status = q->options->list_knobs ? ol_search_knobs(q->targets.context, &request, &knobs, &n, &search)
+                                              : ol_search_run(q->targets.context, &request, &result, &search);
+    progress_end(q->progress);
+    if (status != OL_OK) {
+        fprintf(stderr, PROGRAM_NAME ": %s\n", ol_search_error(search));
+        code = exit_code_of(status);
+    } else
+        code = q->options->list_knobs ? print_knob_list(q, knobs, n) : print_result(q, result);
+    ol_search_free(search);
+    return code;
+}
+
+static int open_and_run(struct query *q) {
+    const struct options *o = q->options;
+    if (o->space) return run(q);
+    ol_status status = model_open(q->targets.context, o, o->files.at[0], false, &q->model, stderr);
+    int code = exit_code_of(status);
+    if (status == OL_OK)
+        code = run(q);
+    else
+        log_error(q->model, status, stderr);
+    ol_model_free(q->model);
+    return code;
+}
+
+int command_search(const struct options *o) {
+    struct query q = {.options = o};
+    if (o->space ? o->files.n != 0 : o->files.n != 1) return usage_error(o->command, "name one model, or --space");
+    if (!o->budgets && !o->list_knobs) return usage_error(o->command, "give --budget in milliseconds");
+    if (!o->output && !o->plan && !o->list_knobs)
+        return usage_error(o->command, "name the result with -o, or give --plan");
+    ol_context *context = ol_context_new(NULL);
+    if (!context) out_of_memory();
+    int code = targets_open(&q.targets, context, o);
+    bool good = code == EXIT_DONE && q.targets.n <= MOST_TARGETS && (!o->budgets || parse_budgets(&q));
+    if (code == EXIT_DONE && !good)
+        code = usage_error(o->command, "--budget %s: one number for each target", o->budgets);
+    if (good) code = open_and_run(&q);
+    targets_close(&q.targets);
+    ol_context_free(context);
+    return code;
+}
