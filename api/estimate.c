@@ -77,6 +77,8 @@ enum status model_predict(ol_model *m, const struct target *t, const ol_estimate
     if (own->workload->data_dependent_nodes)
         diag_warn(&m->base.diag, "%s: %lld nodes whose sizes depend on data are priced at the largest they can be",
                   m->graph->path, (long long)own->workload->data_dependent_nodes);
+    if (estimate.extrapolated)
+        diag_warn(&m->base.diag, "%s: lies far outside of what target %s was fitted on", m->graph->path, t->name);
     *out = show(m, t, own, &estimate, &m->base.arena);
     return ST_OK;
 }

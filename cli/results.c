@@ -22,6 +22,7 @@ static void json_result(struct json *j, const struct results *r, size_t i) {
     json_key(j, "confidence"), json_double(j, p->confidence);
     json_key(j, "kernels"), json_raw(j, p->kernels);
     json_key(j, "coverage"), json_double(j, p->coverage);
+    json_key(j, "extrapolated"), json_bool(j, p->extrapolated);
     if (r->budget_ms > 0) json_key(j, "within_budget"), json_bool(j, is_within(r, p));
     json_close(j, '}');
 }

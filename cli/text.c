@@ -42,15 +42,18 @@ void buffer_free(struct buffer *b) {
     free(b->bytes);
 }
 
-/* Four digits, no exponent. */
-static void four_digits(char out[NUMBER_SIZE], double value, const char *unit) {
+/* Four digits; an exponent only where nobody would count the zeros. */
+static void four_digits(char out[NUMBER_SIZE], double value) {
     double size = fabs(value);
     int digits = size >= 999.95 ? 0 : size >= 99.995 ? 1 : size >= 9.9995 ? 2 : size >= 0.099995 || size == 0 ? 3 : 4;
-    snprintf(out, NUMBER_SIZE, "%.*f%s", digits, value, unit);
+    if (size >= 1e6 || (size > 0 && size < 1e-4))
+        snprintf(out, NUMBER_SIZE, "%.1e", value);
+    else
+        snprintf(out, NUMBER_SIZE, "%.*f", digits, value);
 }
 
 const char *format_ms(char out[NUMBER_SIZE], double ms) {
-    four_digits(out, ms, "");
+    four_digits(out, ms);
     return out;
 }
 
