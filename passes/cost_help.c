@@ -9,8 +9,7 @@ int64_t count_add(int64_t a, int64_t b) {
     return a < 0 || b < 0 ? -1 : num_add_sat(a, b);
 }
 
-int64_t count_dim(const struct graph *graph, dim d, struct cost *cost) {
-    if (dim_is_number(d)) return d.value;
+int64_t count_open_dim(const struct graph *graph, dim d, struct cost *cost) {
     if (dim_is_unknown(d) || !dim_is_data_dependent(graph, d)) return -1;
     int64_t lo, hi;
     dim_bounds(graph, d, &lo, &hi);

@@ -14,7 +14,10 @@
 int64_t count_mul(int64_t a, int64_t b);
 int64_t count_add(int64_t a, int64_t b);
 /* A dim as a number: data-dependent ones at their upper bound, which is noted in the cost. */
-int64_t count_dim(const struct graph *, dim, struct cost *);
+int64_t count_open_dim(const struct graph *, dim, struct cost *);
+static inline int64_t count_dim(const struct graph *graph, dim d, struct cost *cost) {
+    return dim_is_number(d) ? d.value : count_open_dim(graph, d, cost);
+}
 int64_t count_elements(const struct graph *, const struct tensor *, struct cost *); /* NULL: -1 */
 int64_t count_bytes(const struct graph *, const struct tensor *, struct cost *);    /* 0 for strings and sequences */
 /* Bytes a node reads of input i: all of it, or what a lookup or slice picks. */

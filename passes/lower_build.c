@@ -95,11 +95,22 @@ static int64_t one_run(int64_t total, int64_t runs) {
     return runs > 1 ? total / runs : total;
 }
 
+/* Most nodes are a kernel with a node and a predecessor: growing from nothing would copy every kernel twice. */
+static void reserve(struct lowering *l, size_t nodes) {
+    struct workload *w = l->workload;
+    w->kernels = arena_grow(l->arena, NULL, 0, &w->cap_kernels, nodes, sizeof *w->kernels);
+    w->nodes = arena_grow(l->arena, NULL, 0, &w->cap_nodes, nodes, sizeof *w->nodes);
+    w->preds = arena_grow(l->arena, NULL, 0, &w->cap_preds, nodes + nodes / 2, sizeof *w->preds);
+    l->kernels = arena_grow(l->arena, NULL, 0, &l->cap_kernels, nodes, sizeof *l->kernels);
+    l->links = arena_grow(l->arena, NULL, 0, &l->cap_links, 2 * nodes + nodes / 2, sizeof *l->links);
+}
+
 void lowering_start(struct lowering *l, struct run *run, struct graph *graph) {
     *l = (struct lowering){.run = run, .graph = graph, .arena = run->scratch};
     l->precision = run->runtime ? run->runtime->precision : PREC_AS_WRITTEN;
     l->workload = arena_alloc(l->arena, sizeof *l->workload);
     l->workload->model = run->graph->path;
+    reserve(l, graph->n_nodes);
     size_t n = graph->n_tensors + 1;
     l->maker = arena_array(l->arena, n, sizeof *l->maker);
     l->uses = arena_array(l->arena, n, sizeof *l->uses);
