@@ -216,7 +216,7 @@ struct predictions {
 /* Predicts and prints what is to be said about single models to stderr, in the order of the models. */
 void predictions_run(struct predictions *, const struct options *, bool walk);
 void predictions_free(struct predictions *);
-char *render_kernels(const struct options *, const ol_estimate *); /* kernels.c */
+char *render_kernels(const struct options *, const ol_estimate *); /* breakdown.c */
 void kernels_csv_header(FILE *);
 
 /* ---- results.c ---- */
