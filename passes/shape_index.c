@@ -36,8 +36,11 @@ enum status shape_gather(struct infer *in) {
 }
 
 enum status shape_gather_elements(struct infer *in) {
-    int32_t rank = infer_rank(in, 0);
-    if (rank != RANK_UNKNOWN) TRY(infer_want_rank(in, 1, "indices", rank, rank));
+    int32_t rank = infer_rank(in, 0), axis;
+    if (rank != RANK_UNKNOWN) {
+        TRY(infer_axis(in, node_int(in->node, "axis", 0), rank, &axis));
+        TRY(infer_want_rank(in, 1, "indices", rank, rank));
+    }
     return infer_set_like(in, 0, 1, infer_dtype(in, 0));
 }
 
