@@ -33,19 +33,19 @@ extern const struct command commands[]; /* ends with a row without a name */
 /* ---- options.c ---- */
 
 enum option_group {
-    G_COMMON = 1,  /* --output --format --jobs --quiet --seed --help */
-    G_MODEL = 2,   /* --dim --shape --batch --passes --print-after --time-passes */
-    G_TARGET = 4,  /* --target --precision */
-    G_KERNELS = 8, /* --per-kernel */
-    G_TOP = 16,    /* --top */
-    G_BUDGET = 32, /* --budget */
-    G_STUDY = 64,  /* --space --proxy --method */
-    G_TABLE = 128, /* --table --protocol --targets --samples --trials --planned */
-    G_ADAPT = 256, /* --measurements --name and what describes a device */
-    G_COUNT = 512, /* --count */
-    G_BATCH = 1024, /* --batch alone */
+    G_COMMON = 1,     /* --output --format --jobs --quiet --seed --help */
+    G_MODEL = 2,      /* --dim --shape --batch --passes --print-after --time-passes */
+    G_TARGET = 4,     /* --target --precision */
+    G_KERNELS = 8,    /* --per-kernel */
+    G_TOP = 16,       /* --top */
+    G_BUDGET = 32,    /* --budget */
+    G_STUDY = 64,     /* --space --proxy --method */
+    G_TABLE = 128,    /* --table --protocol --targets --samples --trials --planned */
+    G_ADAPT = 256,    /* --measurements --name and what describes a device */
+    G_COUNT = 512,    /* --count */
+    G_BATCH = 1024,   /* --batch alone */
     G_MEASURE = 2048, /* --threads --runs --per-node --provider */
-    G_SEARCH = 4096 /* --budget and what steers a search */
+    G_SEARCH = 4096   /* --budget and what steers a search */
 };
 
 enum format { FORMAT_TABLE, FORMAT_JSON, FORMAT_CSV };
@@ -72,11 +72,11 @@ struct options {
     struct size_bindings dims, shapes;
     const char *format_name, *output, *precision, *passes, *print_after;
     enum format format;
-    int64_t batch, jobs, top, seed; /* 0: not given */
-    double budget_ms;               /* 0: not given */
+    int64_t batch, jobs, top, seed;                                    /* 0: not given */
+    double budget_ms;                                                  /* 0: not given */
     const char *space, *method, *table, *protocol, *proxies, *columns; /* lists: ',' between */
     const char *measurements, *name, *description, *vendor, *device, *source;
-    int64_t samples, trials, count; /* 0: not given */
+    int64_t samples, trials, count;            /* 0: not given */
     int64_t threads, runs, evaluations, align; /* 0: not given */
     double risk, minutes;                      /* 0: not given */
     const char *provider, *budgets, *score_table, *score_cmd, *importance, *resume, *frontier;
@@ -234,7 +234,7 @@ int results_print(const struct results *, const struct options *, int code);
 
 /* ---- studies.c: what adapt, plan, evaluate and build share ---- */
 
-ol_context *study_context(const struct options *); /* logs warnings unless quiet */
+ol_context *study_context(const struct options *);                 /* logs warnings unless quiet */
 void split_list(struct texts *, const char *list, char **storage); /* at ','; free both; NULL: nothing */
 /* Says what went wrong, frees the study and gives the exit code. */
 int study_end(ol_study *, ol_status);

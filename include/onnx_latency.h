@@ -129,7 +129,7 @@ OL_API const char *const *ol_model_warnings(const ol_model *, size_t *count); /*
 OL_API ol_status ol_model_set_dim(ol_model *, const char *symbol, int64_t size) OL_MUST_CHECK;
 OL_API ol_status ol_model_set_shape(ol_model *, const char *input, const int64_t *dims, size_t rank) OL_MUST_CHECK;
 OL_API ol_status ol_model_set_batch(ol_model *, int64_t size) OL_MUST_CHECK; /* leading dims of the inputs */
-OL_API int ol_model_leaves_open(ol_model *, const char *symbol); /* does an input have this symbol? */
+OL_API int ol_model_leaves_open(ol_model *, const char *symbol);             /* does an input have this symbol? */
 OL_API int ol_model_has_input(const ol_model *, const char *name);
 
 /* For looking inside. `list`: the only passes to run, names or letters, ',' between them. */
@@ -232,9 +232,7 @@ OL_API const char *const *ol_study_warnings(const ol_study *, size_t *count);
 
 typedef struct ol_spaces { /* the architecture search spaces */
     size_t count;
-    const struct ol_space {
-        const char *name, *description;
-    } *at;
+    const struct ol_space { const char *name, *description; } * at;
 } ol_spaces;
 
 OL_API const ol_spaces *ol_search_spaces(void);
@@ -244,26 +242,26 @@ OL_API ol_status ol_build(ol_context *, const char *space, const char *arch, int
                           const char *path, ol_study **) OL_MUST_CHECK;
 
 typedef struct ol_adaptation {
-    const char *measurements;     /* CSV: model,latency_ms; with a space, `model` holds architectures; optional columns
-                                     `space` and `batch` override the two below row by row */
-    const char *space;            /* NULL: paths of ONNX files, relative to the CSV's folder */
-    int64_t batch;                /* 0: 1 */
-    const char *const *proxies;   /* target names or files; "auto" alone: every measured target; "none" alone: no prior,
-                                     for hundreds of measurements */
+    const char *measurements;   /* CSV: model,latency_ms; with a space, `model` holds architectures; optional columns
+                                   `space` and `batch` override the two below row by row */
+    const char *space;          /* NULL: paths of ONNX files, relative to the CSV's folder */
+    int64_t batch;              /* 0: 1 */
+    const char *const *proxies; /* target names or files; "auto" alone: every measured target; "none" alone: no prior,
+                                   for hundreds of measurements */
     size_t n_proxies;
-    const char *method;           /* "bank" (NULL) or "adaproxy" */
+    const char *method;                                        /* "bank" (NULL) or "adaproxy" */
     const char *name, *description, *vendor, *device, *source; /* of the new target; all but name may be NULL */
-    uint64_t seed;                /* of the validation's split */
-    const char *output;           /* file of the new target */
+    uint64_t seed;                                             /* of the validation's split */
+    const char *output;                                        /* file of the new target */
 } ol_adaptation;
 
 typedef struct ol_adapted {
     const char *name, *path;
     size_t rows;
-    double noise;                 /* relative, one standard deviation */
-    double view_share[3];         /* probability that the runtime runs the graph kept, pruned, full */
-    double rescaling;             /* probability that plain rescaling of a proxy explains the measurements */
-    double loo_mape;              /* error on rows left out, a share; NaN: not checked */
+    double noise;         /* relative, one standard deviation */
+    double view_share[3]; /* probability that the runtime runs the graph kept, pruned, full */
+    double rescaling;     /* probability that plain rescaling of a proxy explains the measurements */
+    double loo_mape;      /* error on rows left out, a share; NaN: not checked */
 } ol_adapted;
 
 OL_API ol_status ol_adapt(ol_context *, const ol_adaptation *, const ol_adapted **, ol_study **) OL_MUST_CHECK;
@@ -286,14 +284,14 @@ OL_API ol_status ol_plan_measurements(ol_context *, const ol_planning *, const o
 
 typedef struct ol_experiment {
     const char *table, *space;
-    const char *const *proxies, *const *targets; /* columns; no proxies: the protocol's, or all other devices; no targets:
-                                                    every column that is no proxy */
+    const char *const *proxies, *const *targets; /* columns; no proxies: the protocol's, or all other devices; no
+                                                    targets: every column that is no proxy */
     size_t n_proxies, n_targets;
     const char *protocol, *method; /* "random" (NULL), "help", "oneproxy"; "bank" (NULL), "adaproxy" */
     size_t samples, trials;        /* 0: 10 samples, 20 trials */
     int planned;                   /* samples chosen as ol_plan_measurements does, from a random half of the pool */
     uint64_t seed;
-    unsigned jobs;                 /* 0: one a processor */
+    unsigned jobs; /* 0: one a processor */
 } ol_experiment;
 
 typedef struct ol_score { /* means over the trials */
@@ -345,51 +343,51 @@ OL_API ol_status ol_model_measure(ol_model *, const ol_measuring *, const ol_mea
 typedef struct ol_search ol_search;
 
 typedef struct ol_search_request {
-    ol_model *model;               /* with its open sizes set, not yet profiled; or */
-    const char *space;             /* a search space by name */
+    ol_model *model;   /* with its open sizes set, not yet profiled; or */
+    const char *space; /* a search space by name */
     const ol_target *const *targets;
-    const double *budgets_ms;      /* by target */
-    size_t n_targets;              /* at most 7 */
-    double risk;                   /* probability with which a budget may be missed; 0: 0.05, 0.5: no margin */
-    const char *importance;        /* of channels: "l2" (NULL), "l1", "random" */
-    int64_t align;                 /* channel counts stay multiples of it; 0: as the targets want */
-    const char *score_table;       /* CSV `arch,accuracy` of the space: only its architectures are considered */
-    const char *score_cmd;         /* prints a score; {} stands for the candidate's model file */
-    double score_seconds;          /* that a command may take; 0: 60 */
-    size_t evaluations;            /* 0: 20,000, or 200 with a command */
-    double minutes;                /* 0: no limit */
-    unsigned jobs;                 /* 0: one a processor */
+    const double *budgets_ms; /* by target */
+    size_t n_targets;         /* at most 7 */
+    double risk;              /* probability with which a budget may be missed; 0: 0.05, 0.5: no margin */
+    const char *importance;   /* of channels: "l2" (NULL), "l1", "random" */
+    int64_t align;            /* channel counts stay multiples of it; 0: as the targets want */
+    const char *score_table;  /* CSV `arch,accuracy` of the space: only its architectures are considered */
+    const char *score_cmd;    /* prints a score; {} stands for the candidate's model file */
+    double score_seconds;     /* that a command may take; 0: 60 */
+    size_t evaluations;       /* 0: 20,000, or 200 with a command */
+    double minutes;           /* 0: no limit */
+    unsigned jobs;            /* 0: one a processor */
     uint64_t seed;
-    const char *state;             /* file to keep the search in and to resume it from; NULL: none */
-    const char *output;            /* the rewritten model; NULL: none is written */
-    int plan;                      /* only says what would be changed */
+    const char *state;  /* file to keep the search in and to resume it from; NULL: none */
+    const char *output; /* the rewritten model; NULL: none is written */
+    int plan;           /* only says what would be changed */
     void (*progress)(void *user, size_t evaluated, double share);
     void *user;
 } ol_search_request;
 
-typedef struct ol_knob { /* something that can be turned in a model */
-    const char *name, *kind;   /* kind: "channels", "block" */
-    size_t units, kept;        /* channels (or heads): how many there are, and stay; a block: 1, and 1 or 0 */
-    int64_t step;              /* units go in multiples of it */
-    double saves_ms;           /* on the first target, all of it turned as far as it goes */
-    int changes_statistics;    /* a mean or variance is taken over it */
+typedef struct ol_knob {     /* something that can be turned in a model */
+    const char *name, *kind; /* kind: "channels", "block" */
+    size_t units, kept;      /* channels (or heads): how many there are, and stay; a block: 1, and 1 or 0 */
+    int64_t step;            /* units go in multiples of it */
+    double saves_ms;         /* on the first target, all of it turned as far as it goes */
+    int changes_statistics;  /* a mean or variance is taken over it */
 } ol_knob;
 
-typedef struct ol_setting { /* a point of the frontier */
+typedef struct ol_setting {      /* a point of the frontier */
     double latency_ms, bound_ms; /* on the first target; what is held against the budget */
     double score;
-    const char *arch;            /* of a space, else NULL */
+    const char *arch; /* of a space, else NULL */
     size_t n_knobs;
-    const ol_knob *knobs;        /* those that are turned */
+    const ol_knob *knobs; /* those that are turned */
 } ol_setting;
 
 typedef struct ol_search_result {
-    int met, unchanged;          /* unchanged: the budget holds as it is */
+    int met, unchanged; /* unchanged: the budget holds as it is */
     double before_ms, before_lo_ms, before_hi_ms, after_lo_ms, after_hi_ms;
     int64_t macs_before, macs_after, params_before, params_after;
     ol_setting chosen, fastest;
     size_t n_frontier;
-    const ol_setting *frontier;  /* fastest first */
+    const ol_setting *frontier; /* fastest first */
     size_t evaluated;
     double seconds;
 } ol_search_result;
