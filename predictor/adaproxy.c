@@ -110,10 +110,11 @@ static void free_coefficients(const double *total, const double *rest, size_t n,
     *c = mean_r - *a * mean_t;
 }
 
-void adaproxy_fit(const double *x, const double *y, size_t n, size_t p, const double *proxy, struct adaproxy *model,
-                  struct arena *arena) {
+/* lambda < 0: by leave-one-out. */
+static void fit(const double *x, const double *y, size_t n, size_t p, const double *proxy, double lambda,
+                struct adaproxy *model, struct arena *arena) {
     assert(n > 0 && p > 0);
-    *model = (struct adaproxy){.weight = arena_array(arena, p, sizeof *model->weight)};
+    *model = (struct adaproxy){.weight = arena_array(arena, p, sizeof *model->weight), .lambda = lambda};
     double *z = arena_array(arena, n * p, sizeof *z), *total = arena_array(arena, n, sizeof *total);
     double *ones = arena_array(arena, n, sizeof *ones), *rest = arena_copy(arena, y, n * sizeof *y);
     for (size_t i = 0; i < n; i++) {
@@ -127,7 +128,7 @@ void adaproxy_fit(const double *x, const double *y, size_t n, size_t p, const do
     struct reduced r = {.n = n, .p = p, .y = arena_copy(arena, y, n * sizeof *y)};
     project_out(&pr, r.y, 1);
     decompose(&r, z, arena);
-    choose_lambda(&r, &pr, model);
+    if (lambda < 0) choose_lambda(&r, &pr, model);
     double *b = arena_array(arena, p, sizeof *b), a;
     for (size_t k = 0; k < r.rank; k++)
         for (size_t j = 0; j < p; j++)
@@ -136,6 +137,16 @@ void adaproxy_fit(const double *x, const double *y, size_t n, size_t p, const do
         for (size_t j = 0; j < p; j++) rest[i] -= x[i * p + j] * proxy[j] * b[j];
     free_coefficients(total, rest, n, &a, &model->constant);
     for (size_t j = 0; j < p; j++) model->weight[j] = proxy[j] * (a + b[j]);
+}
+
+void adaproxy_fit(const double *x, const double *y, size_t n, size_t p, const double *proxy, struct adaproxy *model,
+                  struct arena *arena) {
+    fit(x, y, n, p, proxy, -1, model, arena);
+}
+
+void adaproxy_solve(const double *x, const double *y, size_t n, size_t p, const double *proxy, double lambda,
+                    struct adaproxy *model, struct arena *arena) {
+    fit(x, y, n, p, proxy, lambda, model, arena);
 }
 
 double adaproxy_predict(const struct adaproxy *model, const double *x, size_t p) {

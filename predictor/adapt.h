@@ -144,6 +144,9 @@ struct adaproxy {
  */
 void adaproxy_fit(const double *x, const double *y, size_t n, size_t p, const double *proxy, struct adaproxy *,
                   struct arena *);
+/* The same at a given lambda. */
+void adaproxy_solve(const double *x, const double *y, size_t n, size_t p, const double *proxy, double lambda,
+                    struct adaproxy *, struct arena *);
 double adaproxy_predict(const struct adaproxy *, const double *x, size_t p);
 /* Ridge weights of a proxy whose latencies are known, for encodings that are collinear by construction. */
 void ridge_fit(const double *x, const double *y, size_t n, size_t p, double ridge, double *w, struct arena *scratch);

@@ -439,7 +439,10 @@ void bank_adapt(const struct bank *b, const struct samples *s, bool covariance, 
         mix_view(&m, v, covariance, post, arena);
         unscale(b, post, v);
     }
-    post->noise = sqrt(post->noise);
+    double total = 0; /* less than 1 by what was left out */
+    for (size_t v = 0; v < b->n_views; v++) total += post->share[v];
+    for (size_t v = 0; v < b->n_views; v++) post->share[v] /= total;
+    post->noise = sqrt(post->noise / total);
 }
 
 void posterior_predict(const struct posterior *post, const struct samples *s, double *ms, double *deviation) {

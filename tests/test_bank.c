@@ -1,0 +1,145 @@
+/* Few-shot adaptation on made-up devices whose truth is known. */
+#include "learned.h"
+
+TestSuite(bank, .init = learned_setup, .fini = learned_teardown);
+
+static double near_weight[FT_LEARNED], far_weight[FT_LEARNED], target_weight[FT_LEARNED];
+static struct proxy proxies[2];
+
+static void make_proxies(enum view view) {
+    for (size_t j = 0; j < FT_LEARNED; j++) {
+        near_weight[j] = j % 3 == 0 ? 1 : 0.1;
+        far_weight[j] = j % 3 == 1 ? 1 : 0.05;
+        target_weight[j] = 7 * near_weight[j] * (j % 2 ? 1.1 : 0.9);
+    }
+    proxies[0] = (struct proxy){.name = "near", .weight = near_weight};
+    proxies[1] = (struct proxy){.name = "far", .weight = far_weight};
+    proxies[0].share[view] = proxies[1].share[view] = 1;
+}
+
+static double error_after(size_t n, double noise, size_t n_views, enum view view, struct posterior *posterior) {
+    struct samples reference = random_networks(200, n_views, 1), few = random_networks(n, n_views, 2);
+    struct samples test = random_networks(300, n_views, 3);
+    struct bank bank;
+    make_proxies(view);
+    measure_with(&few, view, target_weight, noise, 4);
+    measure_with(&test, view, target_weight, 0, 5);
+    bank_init(&bank, &reference, proxies, 2, &memory);
+    bank_adapt(&bank, &few, true, posterior, &memory);
+    double *ms = arena_array(&memory, test.n, sizeof *ms), *deviation = arena_array(&memory, test.n, sizeof *ms);
+    posterior_predict(posterior, &test, ms, deviation);
+    for (size_t i = 0; i < test.n; i++) cr_assert(deviation[i] >= posterior->noise && isfinite(deviation[i]));
+    return mean_error(&test, ms);
+}
+
+Test(bank, learns_from_few) {
+    struct posterior posterior;
+    double ten = error_after(10, 0.01, 1, VIEW_KEPT, &posterior);
+    cr_expect(ten < 0.04, "error %g after 10 samples", ten);
+    double sixty = error_after(60, 0.01, 1, VIEW_KEPT, &posterior);
+    cr_expect(sixty < 0.01, "error %g after 60 samples", sixty);
+    cr_expect(posterior.noise < 0.03, "noise %g", posterior.noise);
+}
+
+Test(bank, finds_the_view) {
+    struct posterior posterior;
+    double error = error_after(12, 0.01, VIEW_COUNT, VIEW_KEPT, &posterior);
+    cr_expect(posterior.share[VIEW_KEPT] > 0.9, "kept: %g", posterior.share[VIEW_KEPT]);
+    cr_expect(error < 0.05, "error %g", error);
+    double sum = posterior.share[0] + posterior.share[1] + posterior.share[2];
+    cr_expect(fabs(sum - 1) < 1e-9);
+}
+
+/* A target that is a proxy at another speed is recognised as such. */
+Test(bank, target_equals_proxy) {
+    struct samples reference = random_networks(200, 1, 1), few = random_networks(5, 1, 2),
+                   test = random_networks(50, 1, 3);
+    struct posterior posterior;
+    struct bank bank;
+    make_proxies(VIEW_KEPT);
+    measure_with(&few, 0, near_weight, 0, 0);
+    measure_with(&test, 0, near_weight, 0, 0);
+    bank_init(&bank, &reference, proxies, 2, &memory);
+    bank_adapt(&bank, &few, false, &posterior, &memory);
+    double ms[50];
+    posterior_predict(&posterior, &test, ms, NULL);
+    cr_expect(mean_error(&test, ms) < 0.002, "error %g", mean_error(&test, ms));
+    cr_expect(posterior.scale_only > 0.5, "rescaling %g", posterior.scale_only);
+}
+
+/* All samples alike: a singular design, which leaves the proxies' shape at the right scale. */
+Test(bank, singular_design) {
+    struct samples reference = random_networks(200, 1, 1), few = random_networks(4, 1, 2);
+    double *x = arena_array(&memory, few.n * few.p, sizeof *x);
+    for (size_t i = 0; i < few.n; i++) memcpy(x + i * few.p, few.x[0], few.p * sizeof *x);
+    few.x[0] = x;
+    struct posterior posterior;
+    struct bank bank;
+    make_proxies(VIEW_KEPT);
+    measure_with(&few, 0, target_weight, 0.001, 6);
+    cr_assert_eq(samples_check(&few, &messages), ST_OK);
+    cr_expect_eq(messages.n_warnings, 1);
+    bank_init(&bank, &reference, proxies, 2, &memory);
+    bank_adapt(&bank, &few, true, &posterior, &memory);
+    double ms[4];
+    posterior_predict(&posterior, &few, ms, NULL);
+    cr_expect(mean_error(&few, ms) < 0.02, "error %g", mean_error(&few, ms));
+}
+
+Test(bank, no_proxies_at_all) {
+    struct samples reference = random_networks(200, 1, 1), few = random_networks(40, 1, 2);
+    struct posterior posterior;
+    struct bank bank;
+    make_proxies(VIEW_KEPT);
+    measure_with(&few, 0, target_weight, 0.01, 4);
+    bank_init(&bank, &reference, NULL, 0, &memory);
+    bank_adapt(&bank, &few, false, &posterior, &memory);
+    double ms[40];
+    posterior_predict(&posterior, &few, ms, NULL);
+    cr_expect(mean_error(&few, ms) < 0.05, "error %g", mean_error(&few, ms));
+}
+
+Test(bank, refuses_bad_samples) {
+    struct samples s = random_networks(4, 1, 1);
+    double y[] = {1, 2, NAN, 3};
+    s.y = y;
+    cr_expect_eq(samples_check(&s, &messages), ST_DATA);
+    cr_expect(strstr(messages.message, "measurement 3"), "%s", messages.message);
+    y[2] = -1;
+    cr_expect_eq(samples_check(&s, &messages), ST_DATA);
+    s.n = 2;
+    cr_expect_eq(samples_check(&s, &messages), ST_DATA);
+}
+
+/* Ten chosen networks tell more than ten at random, on average over devices; none is chosen twice. */
+Test(bank, planned_samples) {
+    struct samples candidates = random_networks(300, VIEW_COUNT, 7);
+    struct bank bank;
+    uint32_t chosen[20];
+    make_proxies(VIEW_KEPT);
+    bank_init(&bank, &candidates, proxies, 2, &memory);
+    design_choose(&bank, &candidates, 20, chosen, &memory);
+    for (size_t i = 0; i < 20; i++)
+        for (size_t k = 0; k < i; k++) cr_assert_neq(chosen[i], chosen[k]);
+}
+
+Test(bank, structure_is_found_or_left) {
+    enum { N = 60, E = 12 };
+    double onehot[N * E] = {0}, ratio[N], none[N], centre[E];
+    struct structure found, nothing;
+    struct rng rng;
+    rng_seed(&rng, 3);
+    for (size_t j = 0; j < E; j++) centre[j] = 0.25;
+    for (size_t i = 0; i < N; i++) {
+        for (size_t g = 0; g < 3; g++) onehot[i * E + 4 * g + rng_below(&rng, 4)] = 1;
+        none[i] = 0.02 * rng_normal(&rng);
+        ratio[i] = 0.1 * (onehot[i * E] - onehot[i * E + 5]) + 0.005 * rng_normal(&rng);
+    }
+    structure_fit(onehot, ratio, N, E, centre, &found, &memory);
+    structure_fit(onehot, none, N, E, centre, &nothing, &memory);
+    cr_expect(found.share > 0.95, "%g", found.share);
+    cr_expect(nothing.share < 0.5, "%g", nothing.share);
+    double error = 0;
+    for (size_t i = 0; i < N; i++) error += fabs(log(structure_factor(&found, onehot + i * E)) - ratio[i]) / N;
+    cr_expect(error < 0.01, "%g", error);
+}

@@ -1,0 +1,120 @@
+/* Fits on many measurements, and linear targets as files. */
+#include "learned.h"
+
+#include <cjson/cJSON.h>
+
+TestSuite(linear, .init = learned_setup, .fini = learned_teardown);
+
+Test(linear, nonnegative_least_squares) {
+    /* Unconstrained the second weight is negative; the solution of the constrained problem is known. */
+    const double gram[] = {2, 1, 1, 2}, rhs[] = {2, 0.5};
+    double w[2];
+    nnls(gram, rhs, 2, w, &memory);
+    cr_expect_float_eq(w[0], 1, 1e-12);
+    cr_expect_float_eq(w[1], 0, 1e-12);
+    const double free_rhs[] = {3, 3};
+    nnls(gram, free_rhs, 2, w, &memory);
+    cr_expect_float_eq(w[0], 1, 1e-12);
+    cr_expect_float_eq(w[1], 1, 1e-12);
+}
+
+static void truth(double *w) {
+    for (size_t j = 0; j < FT_LEARNED; j++) w[j] = j % 4 == 0 ? 0.5 : 0.02;
+}
+
+Test(linear, fit_finds_weights_and_view) {
+    struct samples s = random_networks(2000, VIEW_COUNT, 1);
+    double w[FT_LEARNED], fitted[FT_LEARNED], scale[FT_LEARNED], covariance[FT_LEARNED * FT_LEARNED];
+    truth(w);
+    measure_with(&s, VIEW_PRUNE, w, 0.02, 2);
+    for (size_t j = 0; j < FT_LEARNED; j++) scale[j] = 5;
+    struct fit fit = fit_source(&s, scale, 0.02, fitted, covariance, &memory);
+    /* Views 1 and 2 of the made-up networks are the same. */
+    cr_expect_neq(fit.view, VIEW_KEPT);
+    cr_expect(fit.rms > 0.015 && fit.rms < 0.025, "%g", fit.rms);
+    for (size_t j = 1; j < FT_LEARNED; j++) {
+        double sd = sqrt(covariance[j * FT_LEARNED + j]);
+        cr_expect(fabs(fitted[j] - w[j]) < 5 * sd + 1e-3, "%s: %g, not %g (sd %g)", feature_name((enum feature)j),
+                  fitted[j], w[j], sd);
+    }
+}
+
+static struct linear some_linear(void) {
+    struct samples s = random_networks(10, 1, 1);
+    double w[FT_LEARNED], covariance[FT_LEARNED * FT_LEARNED] = {0};
+    struct linear l;
+    truth(w);
+    measure_with(&s, 0, w, 0, 0);
+    for (size_t j = 0; j < FT_LEARNED; j++) covariance[j * FT_LEARNED + j] = 1e-6;
+    covariance[1] = covariance[FT_LEARNED] = 3e-7;
+    linear_from_weights(&l, &s, VIEW_PRUNE, w, covariance, 0.03);
+    return l;
+}
+
+Test(linear, survives_its_file) {
+    struct linear l = some_linear(), *read;
+    cJSON *object = cJSON_CreateObject();
+    linear_write(object, &l);
+    char *text = cJSON_Print(object);
+    cJSON *again = cJSON_Parse(text);
+    cr_assert_eq(linear_read(&read, again, "t.json", &memory, &messages), ST_OK, "%s", messages.message);
+    cr_expect_arr_eq(read->weight, l.weight, sizeof l.weight);
+    cr_expect_arr_eq(read->covariance, l.covariance, sizeof l.covariance);
+    cr_expect_eq(read->noise, l.noise);
+    cr_expect_eq(read->samples, l.samples);
+    cJSON_free(text);
+    cJSON_Delete(object);
+    cJSON_Delete(again);
+}
+
+Test(linear, refuses_bad_files) {
+    static const struct {
+        const char *json, *message;
+    } bad[] = {
+        {"{}", "no view has a share"},
+        {"{\"views\":[{\"view\":\"half\",\"share\":1}]}", "a view is"},
+        {"{\"views\":[{\"view\":\"kept\",\"share\":-1}]}", "negative"},
+        {"{\"views\":[{\"view\":\"kept\",\"share\":1,\"weights\":{\"speed\":1}}]}", "unknown feature \"speed\""},
+        {"{\"views\":[{\"view\":\"kept\",\"share\":1}],\"features\":[\"const\"],\"covariance\":[1,2]}",
+         "needs 1 numbers"},
+    };
+    for (size_t i = 0; i < COUNT_OF(bad); i++) {
+        struct linear *l;
+        struct diag diag;
+        diag_init(&diag, &memory);
+        cJSON *object = cJSON_Parse(bad[i].json);
+        cr_expect_eq(linear_read(&l, object, "t.json", &memory, &diag), ST_TARGET);
+        cr_expect(diag.message && strstr(diag.message, bad[i].message), "%s", diag.message ? diag.message : "(none)");
+        cJSON_Delete(object);
+    }
+}
+
+/* Features no table exercises weigh what their kin weigh. */
+Test(linear, kin) {
+    struct linear l = some_linear();
+    struct features a[VIEW_COUNT] = {{{0}}}, b[VIEW_COUNT] = {{{0}}};
+    for (int v = 0; v < VIEW_COUNT; v++) {
+        a[v].x[FT_CONST] = b[v].x[FT_CONST] = 1;
+        a[v].x[FT_MAC_POINTWISE] = b[v].x[FT_MAC_PRODUCT] = 1000;
+        a[v].x[FT_BYTES_ELEMENTWISE] = b[v].x[FT_BYTES_REDUCE] = 10;
+    }
+    cr_expect_float_eq(linear_predict(&l, a).ms, linear_predict(&l, b).ms, 1e-12);
+    double weight[FT_COUNT];
+    linear_weights(&l, weight);
+    cr_expect_eq(weight[FT_MAC_PRODUCT], weight[FT_MAC_POINTWISE]);
+}
+
+Test(linear, says_when_it_is_far_out) {
+    struct linear l = some_linear();
+    struct features f[VIEW_COUNT] = {{{0}}};
+    for (int v = 0; v < VIEW_COUNT; v++)
+        for (int j = 0; j < FT_LEARNED; j++) f[v].x[j] = j == FT_CONST ? 1 : 5;
+    struct linear_estimate inside = linear_predict(&l, f);
+    cr_expect(!inside.extrapolated);
+    cr_expect(inside.lo_ms < inside.ms && inside.ms < inside.hi_ms);
+    for (int v = 0; v < VIEW_COUNT; v++)
+        for (int j = 1; j < FT_LEARNED; j++) f[v].x[j] *= 100;
+    struct linear_estimate outside = linear_predict(&l, f);
+    cr_expect(outside.extrapolated);
+    cr_expect(outside.deviation > 2 * inside.deviation, "%g against %g", outside.deviation, inside.deviation);
+}
