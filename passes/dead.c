@@ -120,26 +120,36 @@ static bool same_shape(const struct graph *g, uint32_t a, uint32_t b) {
     return true;
 }
 
+/* Weights that happen to be zero, biases before training above all, are weights still. */
 static bool drops_out(const struct viewing *v, uint32_t id) {
+    if (v->graph->tensors[id].flags & TF_INITIALIZER) return false;
     enum flow flow = flow_of(v, id);
-    bool weight = v->graph->tensors[id].flags & TF_INITIALIZER;
-    return flow == ZERO || (v->full && flow == CONSTANT && !weight);
+    return flow == ZERO || (v->full && flow == CONSTANT);
 }
 
 /* Terms that drop out must not be what gives the sum its shape. */
 static void view_sum(struct viewing *v, struct node *node) {
     struct graph *g = v->graph;
-    uint32_t *left = arena_array(g->arena, node->n_inputs, sizeof *left), n = 0;
+    uint32_t kept = 0, n = 0;
+    bool zero = true;
+    for (uint32_t i = 0; i < node->n_inputs; i++) {
+        if (node->inputs[i] == NONE) continue;
+        kept += !drops_out(v, node->inputs[i]);
+        zero &= flow_of(v, node->inputs[i]) == ZERO;
+    }
+    if (kept == node->n_inputs) return;
+    if (kept == 0) {
+        become_constant(v, node, zero ? ZERO : CONSTANT);
+        return;
+    }
+    uint32_t *left = arena_array(g->arena, kept, sizeof *left);
     for (uint32_t i = 0; i < node->n_inputs; i++)
         if (node->inputs[i] != NONE && !drops_out(v, node->inputs[i])) left[n++] = node->inputs[i];
-    if (n == node->n_inputs) return;
-    if (n == 0) {
-        become_constant(v, node, ZERO);
-    } else if (n == 1) {
-        if (same_shape(g, left[0], node->outputs[0])) become_identity(v, node, left[0]);
-    } else {
+    if (n > 1) {
         node->inputs = left;
         node->n_inputs = n;
+    } else if (same_shape(g, left[0], node->outputs[0])) {
+        become_identity(v, node, left[0]);
     }
 }
 
