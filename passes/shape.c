@@ -223,7 +223,9 @@ static void prepare_tensors(struct graph *g) {
 }
 
 static void warn_stale(const struct shape_state *s, struct run *run) {
-    if (s->n_stale == 0) return;
+    const struct bindings *b = run->bind;
+    bool rebound = b && (b->n_dims || b->n_shapes || b->batch); /* then that is no wonder */
+    if (s->n_stale == 0 || rebound) return;
     const struct tensor *t = &run->graph->tensors[s->stale];
     diag_warn(run->diag, "%s: %zu declared shape%s differ%s from what the operators give, first at \"%s\"; not used",
               run->graph->path, s->n_stale, s->n_stale > 1 ? "s" : "", s->n_stale > 1 ? "" : "s", t->name);

@@ -140,9 +140,30 @@ static void set_outputs(struct infer *in, const struct loop *l, dim rounds, cons
     }
 }
 
+/* A size that grows by the same number every round: what it is after `rounds`; otherwise `*out` stays. */
+static void grow(struct infer *in, dim before, dim wide, dim after, dim rounds, dim *out) {
+    dim step = dim_sub(in->graph, after, wide);
+    if (dim_same(before, wide) || !dim_is_number(step)) return;
+    dim total = dim_add(in->graph, before, dim_mul(in->graph, rounds, step));
+    if (!dim_is_unknown(total)) *out = total;
+}
+
+/* `wide` is what every round may start from, `after` what it then ends with. */
+static void grow_type(struct infer *in, const struct type *before, const struct type *wide, const struct type *after,
+                      dim rounds, struct type *out) {
+    if (before->kind != wide->kind || wide->kind != after->kind || after->kind != out->kind) return;
+    if (out->kind == TY_SEQUENCE) grow(in, before->length, wide->length, after->length, rounds, &out->length);
+    bool comparable = before->rank == wide->rank && wide->rank == after->rank && after->rank == out->rank;
+    if (out->kind != TY_TENSOR || out->rank <= 0 || !comparable) return;
+    dim *dims = arena_copy(in->graph->arena, out->dims, (size_t)out->rank * sizeof *dims);
+    for (int32_t i = 0; i < out->rank; i++) grow(in, before->dims[i], wide->dims[i], after->dims[i], rounds, &dims[i]);
+    out->dims = dims;
+}
+
 /* From the fixed point: with at least one round what the last one made, else that or the initial values. */
 static void finish_widened(struct infer *in, const struct loop *l, const struct type *initial) {
     bool starts = read_bool(&initial[0]) == 1, holds = read_bool(&l->carried[0]) == 1;
+    bool counted = starts && holds && !dim_is_unknown(l->trips);
     dim rounds = count_rounds(in, l, holds);
     bool at_least_one = starts && (l->endless || dim_is_positive(in->graph, l->trips));
     struct type *finals = arena_array(in->run->scratch, l->n_carried + 1, sizeof *finals);
@@ -154,6 +175,7 @@ static void finish_widened(struct infer *in, const struct loop *l, const struct 
             finals[i] = *after;
         else
             finals[i] = type_join(in, before, after, JOIN_BRANCHES, SLOT_FINAL + SLOTS(i));
+        if (counted) grow_type(in, before, &l->carried[i + 1], after, rounds, &finals[i]);
     }
     set_outputs(in, l, rounds, finals);
 }

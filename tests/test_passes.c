@@ -271,7 +271,10 @@ Test(passes, loops_that_grow) {
     uint32_t x = input("x", DT_FLOAT, 2, d), step = input("step", DT_FLOAT, 2, d);
     uint32_t five = appending_loop(scalar(5), x, step), none = appending_loop(scalar(0), x, step);
     uint32_t open = appending_loop(input("n", DT_INT64, 0, NULL), x, step);
+    dim batch[] = {dim_symbol(g, "batch")};
+    uint32_t counted = appending_loop(size_of(input("y", DT_FLOAT, 1, batch), 0), x, step);
     infer();
+    cr_assert_str_eq(shape_of(counted), "2*batch+2,3");
     cr_assert_str_eq(shape_of(five), "12,3");
     cr_assert_str_eq(shape_of(none), "2,3");
     cr_assert(dim_is_data_dependent(g, g->tensors[open].dims[0]));
