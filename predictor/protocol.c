@@ -173,7 +173,8 @@ static void set_tested(struct trial *t, const uint32_t *sampled, struct arena *s
     }
 }
 
-/* What the samples say about places in the search space, on top of the costs. */
+/* What the samples say about places in the search space, on top of the costs; fewer samples than options would mistake
+ * a wrong graph view for it. */
 static void correct_structure(struct trial *t, const uint32_t *sampled, const struct samples *s,
                               const struct posterior *posterior, struct arena *scratch) {
     const struct table *table = t->table;
@@ -198,7 +199,7 @@ static void predict_bank(struct trial *t, const uint32_t *sampled, const struct 
     posterior_predict(&posterior, test, t->predicted, t->deviation);
     double q = interval_quantile(&s, &posterior, scratch);
     for (size_t i = 0; i < test->n; i++) t->deviation[i] *= q;
-    correct_structure(t, sampled, &s, &posterior, scratch);
+    if (s.n >= t->table->encoding) correct_structure(t, sampled, &s, &posterior, scratch);
 }
 
 static void predict_adaproxy(struct trial *t, const uint32_t *sampled, struct arena *scratch) {
