@@ -182,6 +182,7 @@ static enum status copy_results(struct reader *r, const struct scope *inside, co
             return read_fail(r, ST_MODEL, "%s: output %zu is an input that the call leaves out", label, i);
         if (from == outputs[i]) continue;
         const char *name = arena_printf(r->arena, "%s/output_%zu", call->prefix, i);
+        if (!graph_opset(r->graph, "")) TRY(read_import(r, "", 1)); /* a model of functions alone needs none itself */
         graph_add_node(r->graph, inside->body, "Identity", "", name, &from, 1, &outputs[i], 1, NULL, 0);
     }
     return ST_OK;

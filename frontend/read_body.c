@@ -146,7 +146,7 @@ static enum status check_import(struct reader *r, const char *domain, const char
 static enum status add_node(struct reader *r, struct scope *s, const Onnx__NodeProto *text, const uint32_t *inputs,
                             const uint32_t *outputs, const char *label) {
     const char *domain = domain_of(text->domain), *name = text_or(text->name, "");
-    if (!s->call) TRY(check_import(r, domain, label));
+    TRY(check_import(r, domain, label));
     if (r->graph->n_nodes == LIMIT_NODES)
         return read_fail(r, ST_LIMIT, "%s: more than %d nodes, functions counted at every call", label, LIMIT_NODES);
     if (s->call && *name) name = arena_printf(r->arena, "%s/%s", s->call->prefix, name);
