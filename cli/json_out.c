@@ -63,21 +63,33 @@ static void put_character(FILE *out, const unsigned char *s, size_t length) {
         fwrite(s, 1, length, out);
 }
 
+static bool is_plain(unsigned char c) {
+    return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+}
+
+/* Plain ASCII goes out in one piece: names are nothing else, and are most of what is written. */
 static void put_string(FILE *out, const char *text) {
     const unsigned char *s = (const unsigned char *)text;
-    fputc('"', out);
+    putc_unlocked('"', out);
     while (*s) {
+        size_t run = 0;
+        while (is_plain(s[run])) run++;
+        if (run) {
+            fwrite_unlocked(s, 1, run, out);
+            s += run;
+            continue;
+        }
         size_t length = utf8_length(s);
         put_character(out, s, length);
         s += length ? length : 1;
     }
-    fputc('"', out);
+    putc_unlocked('"', out);
 }
 
 void json_key(struct json *j, const char *key) {
     before_value(j);
     put_string(j->stream, key);
-    fputc(':', j->stream);
+    putc_unlocked(':', j->stream);
     j->has_key = true;
 }
 
