@@ -11,7 +11,7 @@
 /* Limits on what a file may claim; each has its own message. */
 enum {
     LIMIT_MESSAGE_DEPTH = 200, /* nested messages: subgraphs, functions, types */
-    LIMIT_MESSAGES = 32 << 20, /* in one file */
+    LIMIT_FIELDS = 16 << 20,   /* of all messages of a file, less tensor data */
     LIMIT_INLINE_DEPTH = 64,   /* functions calling functions */
     LIMIT_NODES = 1 << 20,     /* after inlining */
     LIMIT_INLINED = 4 << 20,   /* nodes, inputs, outputs, attributes and the like that inlining may write */

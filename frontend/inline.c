@@ -113,6 +113,8 @@ static int64_t imported(const Onnx__FunctionProto *f, const char *domain) {
 
 /* What a function imports and the model does not is the model's from here on. */
 static enum status merge_imports(struct reader *r, const Onnx__FunctionProto *f, const char *label) {
+    if (f->n_attribute_proto > LIMIT_ATTRIBUTES)
+        return read_fail(r, ST_LIMIT, "%s: its function has more than %d attributes", label, LIMIT_ATTRIBUTES);
     if (f->n_opset_import > LIMIT_OPSETS)
         return read_fail(r, ST_LIMIT, "%s: its function imports more than %d operator sets", label, LIMIT_OPSETS);
     for (size_t i = 0; i < f->n_opset_import; i++) {
@@ -194,6 +196,13 @@ static const char *prefix_of(struct reader *r, const struct scope *s, const Onnx
     return s->call ? arena_printf(r->arena, "%s/%s", s->call->prefix, own) : own;
 }
 
+static enum status charge_call(struct reader *r, const Onnx__FunctionProto *f) {
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < f->n_input; i++) bytes += strlen(f->input[i]);
+    for (size_t i = 0; i < f->n_output; i++) bytes += strlen(f->output[i]);
+    return read_charge(r, f->n_input + f->n_output + bytes / BYTES_A_CHARGE);
+}
+
 enum status inline_call(struct reader *r, const struct scope *s, const Onnx__NodeProto *node,
                         const Onnx__FunctionProto *function, const uint32_t *inputs, const uint32_t *outputs,
                         const char *label) {
@@ -207,7 +216,7 @@ enum status inline_call(struct reader *r, const struct scope *s, const Onnx__Nod
     map_init(&inside.names, r->arena);
     TRY(check_nesting(r, &call, label));
     TRY(merge_imports(r, function, label));
-    TRY(read_charge(r, function->n_input));
+    TRY(charge_call(r, function));
     TRY(bind_inputs(r, &inside, &call, inputs, label));
     TRY(bind_outputs(r, &call, outputs, label));
     r->depth++;

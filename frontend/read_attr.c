@@ -86,7 +86,7 @@ static enum status take_type(const struct attr_text *a, const Onnx__TypeProto *t
 }
 
 static enum status copy_text(const struct attr_text *a, const ProtobufCBinaryData *s, const char **out) {
-    TRY(read_charge(a->r, s->len / 16));
+    TRY(read_charge(a->r, s->len / BYTES_A_CHARGE));
     *out = arena_strndup(a->r->arena, s->data ? (const char *)s->data : "", s->len);
     return ST_OK;
 }
@@ -147,9 +147,6 @@ static bool is_given(const struct attr *attrs, uint32_t n, const char *name) {
 
 enum status read_attrs(struct reader *r, const struct scope *scope, const Onnx__NodeProto *text, uint32_t node,
                        const char *label) {
-    if (text->n_attribute > LIMIT_ATTRIBUTES)
-        return read_fail(r, ST_LIMIT, "%s has %zu attributes, more than %d", label, text->n_attribute,
-                         LIMIT_ATTRIBUTES);
     struct attr *attrs = arena_array(r->arena, text->n_attribute, sizeof *attrs);
     uint32_t n = 0;
     for (size_t i = 0; i < text->n_attribute; i++) {

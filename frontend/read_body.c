@@ -164,16 +164,33 @@ static enum status read_node(struct reader *r, struct scope *s, const Onnx__Node
     if (!text->op_type || !*text->op_type) return read_fail(r, ST_MODEL, "%s has no operator", label);
     uint32_t *inputs = arena_array(r->arena, text->n_input, sizeof *inputs);
     for (size_t i = 0; i < text->n_input; i++) TRY(read_name(r, s, s->body, text->input[i], label, &inputs[i]));
-    TRY(read_charge(r, 1 + text->n_input + text->n_attribute));
+    if (text->n_attribute > LIMIT_ATTRIBUTES)
+        return read_fail(r, ST_LIMIT, "%s has %zu attributes, more than %d", label, text->n_attribute,
+                         LIMIT_ATTRIBUTES);
     const Onnx__FunctionProto *function = function_of(r, text);
     if (function) return inline_call(r, s, text, function, inputs, outputs, label);
     return add_node(r, s, text, inputs, outputs, label);
 }
 
+/* Names of a function are looked up, and written with their prefix, at every call. */
+static enum status charge_nodes(struct reader *r, const struct scope *s, Onnx__NodeProto *const *nodes, size_t n) {
+    size_t prefix = s->call ? strlen(s->call->prefix) : 0;
+    for (size_t i = 0; i < n && r->calls; i++) {
+        const Onnx__NodeProto *node = nodes[i];
+        uint64_t bytes = prefix * (1 + node->n_output) + strlen(text_or(node->name, "")) +
+                         strlen(text_or(node->op_type, "")) + strlen(text_or(node->domain, "")) +
+                         strlen(text_or(node->overload, ""));
+        for (size_t k = 0; k < node->n_input; k++) bytes += strlen(node->input[k]);
+        for (size_t k = 0; k < node->n_output; k++) bytes += strlen(node->output[k]);
+        TRY(read_charge(r, 1 + node->n_input + node->n_output + node->n_attribute + bytes / BYTES_A_CHARGE));
+    }
+    return ST_OK;
+}
+
 enum status read_nodes(struct reader *r, struct scope *s, Onnx__NodeProto *const *nodes, size_t n) {
     size_t total = 0;
     for (size_t i = 0; i < n; i++) total += nodes[i]->n_output;
-    TRY(read_charge(r, (total + n) * (1 + (s->call ? strlen(s->call->prefix) / 16 : 0))));
+    TRY(charge_nodes(r, s, nodes, n));
     uint32_t *outputs = arena_array(r->arena, total, sizeof *outputs), *at = outputs;
     for (size_t i = 0; i < n; at += nodes[i++]->n_output) TRY(define_outputs_of(r, s, nodes[i], at));
     at = outputs;

@@ -4,7 +4,7 @@
 #include <inttypes.h>
 
 /* Longer integer data is checked by its length alone, so that no weights are touched. */
-#define COUNT_EXACTLY (1 << 16)
+enum { COUNT_EXACTLY = 10 * VALUE_MAX /* what may become a value is exact */ };
 
 static enum status read_dims(struct reader *r, const int64_t *from, size_t n, const char *what, struct content *out) {
     if (n > RANK_MAX) return read_fail(r, ST_LIMIT, "%s has %zu dimensions, more than %d", what, n, RANK_MAX);
@@ -63,6 +63,7 @@ static enum status check_varints(struct reader *r, const char *what, const struc
         return possible ? ST_OK : wrong_length(r, what, want, "numbers", p->length);
     }
     uint64_t count;
+    TRY(read_charge(r, p->length / BYTES_A_CHARGE));
     if (!wire_count_varints(p->bytes, (size_t)p->length, &count))
         return read_fail(r, ST_FORMAT, "%s: byte %" PRIu64 ": the data ends inside a number", what, p->offset);
     return count == (uint64_t)want ? ST_OK : wrong_length(r, what, want, "numbers", count);

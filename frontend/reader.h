@@ -46,7 +46,9 @@ void read_warn(struct reader *, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 /* Imports a domain, if it is not imported yet. */
 enum status read_import(struct reader *, const char *domain, int64_t version) MUST_CHECK;
-/* Counts what is written inside a call: functions that call functions can be short and mean millions of nodes. */
+/* Counts what is written inside a call: functions that call functions can be short and mean millions of nodes. So
+ * many bytes of text or data looked at count as one thing written. */
+enum { BYTES_A_CHARGE = 16 };
 enum status read_charge(struct reader *, uint64_t amount) MUST_CHECK;
 
 /* read_type.c */

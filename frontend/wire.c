@@ -30,7 +30,7 @@ struct walk {
     size_t n_out, cap_out;
     struct payload payload; /* of the tensor being walked: tensors do not nest */
     size_t cap_gathered;
-    uint64_t messages, nodes;
+    uint64_t fields, nodes;
     bool looks_like_a_model;
     unsigned depth;
     struct frame frames[LIMIT_MESSAGE_DEPTH + 1];
@@ -274,16 +274,10 @@ const struct payload *wire_payload(const struct slim *slim, const Onnx__TensorPr
 
 /* ---- The walk ---- */
 
-static enum status count_message(struct walk *w, const struct field *f) {
-    if (++w->messages > LIMIT_MESSAGES) return fail(w, ST_LIMIT, f->start, "more than %d messages", LIMIT_MESSAGES);
-    if (f->known->descriptor == &onnx__node_proto__descriptor && ++w->nodes > LIMIT_NODES)
-        return fail(w, ST_LIMIT, f->start, "more than %d nodes", LIMIT_NODES);
-    return ST_OK;
-}
-
 static enum status enter(struct walk *w, const struct field *f) {
     struct frame *outer = top(w);
-    TRY(count_message(w, f));
+    if (f->known->descriptor == &onnx__node_proto__descriptor && ++w->nodes > LIMIT_NODES)
+        return fail(w, ST_LIMIT, f->start, "more than %d nodes", LIMIT_NODES);
     if (f->known->label != PROTOBUF_C_LABEL_REPEATED) {
         /* Merging two halves of a message is allowed by protobuf, written by nobody, and quadratic to decode. */
         uint32_t bit = 1u << (f->known - outer->type->fields);
@@ -317,17 +311,17 @@ static enum status leave(struct walk *w) {
 
 static enum status take_field(struct walk *w, struct field *f) {
     w->at = f->end;
-    if (!f->known) {
-        emit(w, f->start, (size_t)(f->end - f->start));
-        return ST_OK;
+    if (f->known && f->wire != wire_of(f->known->type) && !is_packed(f))
+        return malformed(w, f, "has the encoding of another type");
+    if (f->known && is_payload(w, f)) return take_payload(w, f);
+    if (++w->fields > LIMIT_FIELDS) return fail(w, ST_LIMIT, f->start, "more than %d fields", LIMIT_FIELDS);
+    if (f->known) {
+        if (w->depth == 0 && (f->number == 1 || f->number == 7)) w->looks_like_a_model = true;
+        if (f->known->type == PROTOBUF_C_TYPE_MESSAGE) return enter(w, f);
+        if (is_packed(f)) TRY(check_packed(w, f));
+        if (f->known->type == PROTOBUF_C_TYPE_STRING && memchr(f->value, 0, (size_t)(f->end - f->value)))
+            return malformed(w, f, "is a text with a zero byte in it");
     }
-    if (f->wire != wire_of(f->known->type) && !is_packed(f)) return malformed(w, f, "has the encoding of another type");
-    if (w->depth == 0 && (f->number == 1 || f->number == 7)) w->looks_like_a_model = true;
-    if (f->known->type == PROTOBUF_C_TYPE_MESSAGE) return enter(w, f);
-    if (is_payload(w, f)) return take_payload(w, f);
-    if (is_packed(f)) TRY(check_packed(w, f));
-    if (f->known->type == PROTOBUF_C_TYPE_STRING && memchr(f->value, 0, (size_t)(f->end - f->value)))
-        return malformed(w, f, "is a text with a zero byte in it");
     emit(w, f->start, (size_t)(f->end - f->start));
     return ST_OK;
 }
