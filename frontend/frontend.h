@@ -30,10 +30,11 @@ enum status onnx_read_bytes(struct graph **out, const void *bytes, size_t length
                             struct diag *) MUST_CHECK;
 void graph_close(struct graph *);
 
-/* Writes the graph as it stands: nodes not dead, in body order; initializers from wherever their data lies; whatever
- * of the original message still applies (metadata, doc strings, unknown fields). Tensors changed by rewriting carry
- * arena data. The file appears complete or not at all. `external`: keep external data external, in a file beside
- * `path` named `<base>.data`; needed above 2 GB. */
+/* Writes the graph as it stands: nodes not dead, in body order, and dead ones whose results these read (folded
+ * constants); initializers from wherever their data lies, less those that only nodes left out read; whatever of the
+ * original message still applies (metadata, doc strings, unknown fields). Tensors changed by rewriting carry arena
+ * data. The file appears complete or not at all. `external`: weights of 1 kB and more go to a file beside `path` named
+ * `<base>.data`; needed above 2 GB. Otherwise everything is in the model. ST_MODEL when weights are not there. */
 enum status onnx_write(const struct graph *, const char *path, bool external, struct diag *) MUST_CHECK;
 /* The same into memory (arena), for runtimes that take a model as bytes. */
 enum status onnx_write_bytes(const struct graph *, struct arena *, const uint8_t **bytes, size_t *length,
