@@ -15,14 +15,14 @@
 
 #if defined(__GNUC__)
 #define PRINTF_LIKE(fmt, args) __attribute__((format(printf, fmt, args)))
-#define MUST_CHECK __attribute__((warn_unused_result))
+#define MUST_CHECK             __attribute__((warn_unused_result))
 #else
 #define PRINTF_LIKE(fmt, args)
 #define MUST_CHECK
 #endif
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
-#define NONE UINT32_MAX /* the id of nothing, in every table */
+#define NONE            UINT32_MAX /* the id of nothing, in every table */
 
 enum status {
 #define STATUS(id, text) ST_##id,
@@ -58,8 +58,8 @@ struct arena {
 };
 
 void arena_init(struct arena *, const struct allocator *, jmp_buf *on_oom);
-void *arena_alloc(struct arena *, size_t bytes);                 /* zeroed, aligned to 16; never NULL */
-void *arena_array(struct arena *, size_t count, size_t size);    /* as arena_alloc, overflow counts as out of memory */
+void *arena_alloc(struct arena *, size_t bytes);              /* zeroed, aligned to 16; never NULL */
+void *arena_array(struct arena *, size_t count, size_t size); /* as arena_alloc, overflow counts as out of memory */
 /* A vector's storage with room for `want` elements: `old` itself or a larger copy. `*cap` is updated. */
 void *arena_grow(struct arena *, const void *old, size_t count, size_t *cap, size_t want, size_t size);
 void *arena_copy(struct arena *, const void *from, size_t bytes);
@@ -73,8 +73,8 @@ void arena_free(struct arena *);
 
 /* Appends to `items` (fields: items, n_items, cap_items of struct `s`). */
 #define PUSH(arena, s, items, value)                                                                                   \
-    ((s)->items = arena_grow((arena), (s)->items, (s)->n_##items, &(s)->cap_##items, (s)->n_##items + 1,               \
-                             sizeof *(s)->items),                                                                      \
+    ((s)->items =                                                                                                      \
+         arena_grow((arena), (s)->items, (s)->n_##items, &(s)->cap_##items, (s)->n_##items + 1, sizeof *(s)->items),   \
      (s)->items[(s)->n_##items] = (value), (s)->n_##items++)
 
 /* map.c: insertion-only hash map from bytes to uint32_t; keys are borrowed and must outlive the map. */
@@ -106,8 +106,8 @@ const char *intern_str(struct strtab *, const char *text);
 
 struct diag {
     struct arena *arena;
-    enum status status;   /* of the first failure */
-    const char *message;  /* complete, ready to print: "net.onnx: node \"c1\" (Conv): ..." */
+    enum status status;  /* of the first failure */
+    const char *message; /* complete, ready to print: "net.onnx: node \"c1\" (Conv): ..." */
     const char **warnings;
     size_t n_warnings, cap_warnings;
 };

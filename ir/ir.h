@@ -23,12 +23,22 @@ struct graph;
 #define DIM(n)      ((dim){.value = (n), .expr = 0})
 #define DIM_UNKNOWN ((dim){.value = 0, .expr = NONE})
 
-static inline bool dim_is_number(dim d) { return d.expr == 0; }
-static inline bool dim_is_unknown(dim d) { return d.expr == NONE; }
-static inline bool dim_is_symbolic(dim d) { return d.expr != 0 && d.expr != NONE; }
-static inline bool dim_is(dim d, int64_t n) { return d.expr == 0 && d.value == n; }
+static inline bool dim_is_number(dim d) {
+    return d.expr == 0;
+}
+static inline bool dim_is_unknown(dim d) {
+    return d.expr == NONE;
+}
+static inline bool dim_is_symbolic(dim d) {
+    return d.expr != 0 && d.expr != NONE;
+}
+static inline bool dim_is(dim d, int64_t n) {
+    return d.expr == 0 && d.value == n;
+}
 /* Provably the same; unknown is the same as nothing, not even itself. */
-static inline bool dim_same(dim a, dim b) { return a.expr == b.expr && a.expr != NONE && a.value == b.value; }
+static inline bool dim_same(dim a, dim b) {
+    return a.expr == b.expr && a.expr != NONE && a.value == b.value;
+}
 
 dim dim_symbol(struct graph *, const char *name); /* the symbol of that name; >= 1 unless said otherwise later */
 /* A new symbol for a size that depends on data, named after `hint` ("nonzero_12"), within lo..hi (INT64_MAX: none). */
@@ -67,12 +77,14 @@ struct value {
 
 /* ---- Types (dtype.c) ---- */
 
+/* clang-format off */
 enum dtype { /* TensorProto.DataType, ONNX IR version 14 */
     DT_UNDEFINED = 0, DT_FLOAT, DT_UINT8, DT_INT8, DT_UINT16, DT_INT16, DT_INT32, DT_INT64, DT_STRING, DT_BOOL,
     DT_FLOAT16, DT_DOUBLE, DT_UINT32, DT_UINT64, DT_COMPLEX64, DT_COMPLEX128, DT_BFLOAT16, DT_FLOAT8E4M3FN,
     DT_FLOAT8E4M3FNUZ, DT_FLOAT8E5M2, DT_FLOAT8E5M2FNUZ, DT_UINT4, DT_INT4, DT_FLOAT4E2M1, DT_FLOAT8E8M0, DT_UINT2,
     DT_INT2, DT_COUNT
 };
+/* clang-format on */
 
 const char *dtype_name(enum dtype);       /* "float32", "int64", ...; "undefined" */
 enum dtype dtype_parse(const char *name); /* DT_UNDEFINED if none */
@@ -101,8 +113,8 @@ struct data { /* where a tensor's elements lie; bytes are borrowed from a mapped
     const uint8_t *bytes; /* NULL: an external file that was not found (a warning said so) */
 };
 
-struct source_file { /* the model itself (index 0) and its external data files */
-    const char *path; /* as opened */
+struct source_file {      /* the model itself (index 0) and its external data files */
+    const char *path;     /* as opened */
     const char *location; /* as the model names it; NULL for the model itself */
     struct file_map map;
 };
@@ -110,13 +122,13 @@ struct source_file { /* the model itself (index 0) and its external data files *
 /* ---- Tensors, nodes, bodies ---- */
 
 enum tensor_flags {
-    TF_INPUT = 1,        /* of the main body */
-    TF_OUTPUT = 2,       /* of the main body */
-    TF_INITIALIZER = 4,  /* has data (or had: sparse) and no producer */
-    TF_CONSTANT = 8,     /* does not depend on any graph input: initializer, or computed from such */
-    TF_PRIVATE = 16,     /* input of a body, not of the graph */
-    TF_CAPTURED = 32,    /* read by a body inside the one that defines it */
-    TF_DECLARED = 64     /* its type came from the file (input, output or value_info) */
+    TF_INPUT = 1,       /* of the main body */
+    TF_OUTPUT = 2,      /* of the main body */
+    TF_INITIALIZER = 4, /* has data (or had: sparse) and no producer */
+    TF_CONSTANT = 8,    /* does not depend on any graph input: initializer, or computed from such */
+    TF_PRIVATE = 16,    /* input of a body, not of the graph */
+    TF_CAPTURED = 32,   /* read by a body inside the one that defines it */
+    TF_DECLARED = 64    /* its type came from the file (input, output or value_info) */
 };
 
 #define RANK_UNKNOWN (-1)
@@ -138,10 +150,12 @@ struct tensor {
     const void *origin;        /* frontend's own: the message it was read from */
 };
 
+/* clang-format off */
 enum attr_type { /* AttributeProto.AttributeType */
     AT_UNDEFINED, AT_FLOAT, AT_INT, AT_STRING, AT_TENSOR, AT_GRAPH, AT_FLOATS, AT_INTS, AT_STRINGS, AT_TENSORS, AT_GRAPHS,
     AT_SPARSE_TENSOR, AT_SPARSE_TENSORS, AT_TYPE_PROTO, AT_TYPE_PROTOS
 };
+/* clang-format on */
 
 struct attr {
     const char *name; /* interned */
@@ -154,9 +168,9 @@ struct attr {
         const int64_t *ints;
         const float *floats;
         const char *const *strings;
-        uint32_t tensor;      /* id: an initializer of the body that holds the node */
+        uint32_t tensor; /* id: an initializer of the body that holds the node */
         const uint32_t *tensors;
-        uint32_t body;        /* id */
+        uint32_t body; /* id */
         const uint32_t *bodies;
     };
     enum dtype type_dtype; /* AT_TYPE_PROTO: what the type says */
@@ -166,10 +180,10 @@ struct attr {
 };
 
 struct node {
-    const char *name; /* interned; "" when the file gives none */
+    const char *name;             /* interned; "" when the file gives none */
     const char *op_type, *domain; /* interned; the default domain is "" */
-    uint16_t op;  /* row of ops.def; OP_UNKNOWN */
-    bool dead;    /* not part of the graph any more (passes mark, nothing is renumbered) */
+    uint16_t op;                  /* row of ops.def; OP_UNKNOWN */
+    bool dead;                    /* not part of the graph any more (passes mark, nothing is renumbered) */
     uint32_t body;
     uint32_t n_inputs, n_outputs, n_attrs;
     const uint32_t *inputs, *outputs; /* tensors; NONE for an optional one left out */
@@ -245,8 +259,8 @@ enum op {
 
 struct op_info {
     const char *name, *domain;
-    int16_t since;            /* first opset version with this meaning */
-    int16_t min_in, max_in;   /* inputs; max -1: any number */
+    int16_t since;          /* first opset version with this meaning */
+    int16_t min_in, max_in; /* inputs; max -1: any number */
     enum kernel_class kernel;
     uint32_t flags;
 };
@@ -271,8 +285,12 @@ int64_t node_int(const struct node *, const char *name, int64_t otherwise);
 double node_float(const struct node *, const char *name, double otherwise);
 const char *node_string(const struct node *, const char *name, const char *otherwise);
 const int64_t *node_ints(const struct node *, const char *name, size_t *n); /* NULL and 0 when absent */
-static inline uint32_t node_in(const struct node *n, uint32_t i) { return i < n->n_inputs ? n->inputs[i] : NONE; }
-static inline uint32_t node_out(const struct node *n, uint32_t i) { return i < n->n_outputs ? n->outputs[i] : NONE; }
+static inline uint32_t node_in(const struct node *n, uint32_t i) {
+    return i < n->n_inputs ? n->inputs[i] : NONE;
+}
+static inline uint32_t node_out(const struct node *n, uint32_t i) {
+    return i < n->n_outputs ? n->outputs[i] : NONE;
+}
 const char *node_label(const struct graph *, uint32_t node); /* `node "Conv_3" (Conv)`, for messages; in the arena */
 void tensor_set_shape(struct graph *, uint32_t tensor, enum dtype, const dim *dims, int32_t rank); /* copies dims */
 dim tensor_elements(struct graph *, const struct tensor *); /* product of the dims; unknown if any is */
@@ -305,7 +323,7 @@ uint32_t build_ints(struct builder *, const int64_t *values, int64_t n); /* 1-D 
 uint32_t build_node(struct builder *, const char *op_type, const uint32_t *inputs, uint32_t n_inputs,
                     const struct attr *attrs, uint32_t n_attrs);
 uint32_t build_conv(struct builder *, uint32_t x, int64_t c_in, int64_t c_out, int64_t kernel, int64_t stride,
-                    int64_t groups, bool bias);                  /* "same" padding: kernel / 2 */
+                    int64_t groups, bool bias); /* "same" padding: kernel / 2 */
 uint32_t build_batchnorm(struct builder *, uint32_t x, int64_t channels);
 uint32_t build_unary(struct builder *, const char *op_type, uint32_t x);
 uint32_t build_binary(struct builder *, const char *op_type, uint32_t a, uint32_t b);
@@ -320,9 +338,16 @@ void build_output(struct builder *, uint32_t tensor, const char *name);
 
 struct bindings { /* what the user said about open sizes */
     size_t n_dims;
-    const struct dim_binding { const char *symbol; int64_t value; } *dims; /* --dim */
+    const struct dim_binding {
+        const char *symbol;
+        int64_t value;
+    } * dims; /* --dim */
     size_t n_shapes;
-    const struct shape_binding { const char *input; int32_t rank; const int64_t *dims; } *shapes; /* --shape */
+    const struct shape_binding {
+        const char *input;
+        int32_t rank;
+        const int64_t *dims;
+    } * shapes;    /* --shape */
     int64_t batch; /* --batch: the leading dim of every input that has an open one; 0: not given */
 };
 

@@ -4,10 +4,12 @@
 
 #include "ir.h"
 
+/* clang-format off */
 enum facts {
     P_BOUND = 1, P_TOPO = 2, P_SHAPES = 4, P_FOLDED = 8, P_LIVE_CODE = 16, P_COSTS = 32, P_MEMORY = 64,
     P_WORKLOAD = 128, P_FEATURES = 256
 };
+/* clang-format on */
 
 enum pass {
 #define PASS(id, name, letter, needs, gives, breaks) PASS_##id,
@@ -29,16 +31,16 @@ struct cost {
 
 struct run {
     struct graph *graph;
-    struct arena *scratch;      /* lives as long as the results below */
+    struct arena *scratch; /* lives as long as the results below */
     struct diag *diag;
-    const struct bindings *bind; /* NULL: nothing bound */
-    const struct runtime *runtime; /* NULL: as written, nothing fused */
-    uint32_t facts;             /* P_* that hold now */
-    struct cost *costs;         /* by node id, after cost */
-    int64_t peak_memory_bytes;  /* after memory; -1 unknown */
-    struct workload *workload;  /* after lower */
-    struct features features;   /* after features */
-    double pass_ms[PASS_COUNT]; /* time spent, for --time-passes */
+    const struct bindings *bind;                                /* NULL: nothing bound */
+    const struct runtime *runtime;                              /* NULL: as written, nothing fused */
+    uint32_t facts;                                             /* P_* that hold now */
+    struct cost *costs;                                         /* by node id, after cost */
+    int64_t peak_memory_bytes;                                  /* after memory; -1 unknown */
+    struct workload *workload;                                  /* after lower */
+    struct features features;                                   /* after features */
+    double pass_ms[PASS_COUNT];                                 /* time spent, for --time-passes */
     void (*after)(void *user, enum pass, const struct graph *); /* --print-after; may be NULL */
     void *user;
 };
@@ -49,9 +51,9 @@ enum pass pass_parse(const char *name_or_letter); /* PASS_COUNT if none */
  * in debug builds. Stops at the first failure. */
 enum status passes_run(struct run *, uint32_t mask) MUST_CHECK;
 
-#define PASSES_ALL      ((1u << PASS_COUNT) - 1)
-#define PASSES_ANALYSIS ((1u << PASS_bind) | (1u << PASS_topo) | (1u << PASS_shape))
-#define PASSES_PROFILE  (PASSES_ANALYSIS | (1u << PASS_cost) | (1u << PASS_memory))
+#define PASSES_ALL                                   ((1u << PASS_COUNT) - 1)
+#define PASSES_ANALYSIS                              ((1u << PASS_bind) | (1u << PASS_topo) | (1u << PASS_shape))
+#define PASSES_PROFILE                               (PASSES_ANALYSIS | (1u << PASS_cost) | (1u << PASS_memory))
 
 #define PASS(id, name, letter, needs, gives, breaks) enum status pass_##id(struct run *);
 #include "passes.def"

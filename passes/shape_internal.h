@@ -32,7 +32,7 @@ enum dtype infer_dtype_attr(const struct infer *, const char *name, enum dtype o
 bool infer_ints(const struct infer *, uint32_t i, int64_t *out, size_t max, size_t *n);
 bool infer_int(const struct infer *, uint32_t i, int64_t *out); /* the same for one element */
 dim infer_scalar(const struct infer *, uint32_t i);             /* one integer element, symbolic allowed; unknown */
-int64_t infer_count(const struct infer *, uint32_t i); /* infer_elements of input i; -1 when left out */
+int64_t infer_count(const struct infer *, uint32_t i);          /* infer_elements of input i; -1 when left out */
 
 /* ---- Outputs ---- */
 
@@ -133,7 +133,7 @@ struct shape_state {
     } * entries;
     size_t n_entries, cap_entries;
     uint32_t n_symbols;
-    uint64_t n_scalars; /* of all values made; beyond SCALARS_MOST no more are */
+    uint64_t n_scalars;               /* of all values made; beyond SCALARS_MOST no more are */
     const struct type *declared;      /* by tensor: what the file says */
     const struct elements **elements; /* by tensor; NULL until a sequence or optional turns up */
     uint64_t work, work_limit;        /* nodes inferred; beyond the limit loops are not repeated for precision */

@@ -11,8 +11,8 @@ static int32_t known_rank(const struct infer *in) {
     return RANK_UNKNOWN;
 }
 
-/* The inputs' sizes along the axis, added up. A sum with more terms than an expression holds becomes a symbol within the
- * same bounds. */
+/* The inputs' sizes along the axis, added up. A sum with more terms than an expression holds becomes a symbol within
+ * the same bounds. */
 static dim concat_size(struct infer *in, int32_t axis) {
     dim sum = DIM(0);
     int64_t lo = 0, hi = 0;
