@@ -117,7 +117,7 @@ void bank_adapt(const struct bank *, const struct samples *, bool covariance, st
 void posterior_predict(const struct posterior *, const struct samples *, double *ms, double *deviation);
 void posterior_linear(const struct posterior *, const struct samples *, struct linear *);
 
-/* ---- structure.c: what the place in a search space says beyond the costs ---- */
+/* ---- place.c: what the place in a search space says beyond the costs ---- */
 
 struct structure {
     size_t e;           /* length of the one-hot encoding */
