@@ -16,7 +16,8 @@ PROGRAM = os.path.join(BUILD, "bin", "onnx-latency")
 NETS = os.path.join(ROOT, "models", "nets")
 REFERENCE = [sys.executable, os.path.join(ROOT, "bench", "reference.py")]
 MODELS = ["mobilenet_v2", "resnet50", "vgg16", "vit_b_16"]
-SAMPLES = ["mobilenet_v2", "resnet18", "ssdlite320"]
+SAMPLES = ["mobilenet_v2", "resnet18", "bert_4_layers", "unet", "ssdlite320"]
+SIZES = ["--dim", "sequence=128", "--dim", "height=256", "--dim", "width=256"]
 RANKED = 1000
 TARGET = "raspberry-pi-4"
 
@@ -75,7 +76,7 @@ def ranking():
     one = None
     jobs = 1
     while jobs <= os.cpu_count():
-        wall = cost(3, PROGRAM, "rank", "-t", TARGET, "--jobs", str(jobs), folder)[0] / 1e3
+        wall = cost(3, PROGRAM, "rank", "-t", TARGET, *SIZES, "--jobs", str(jobs), folder)[0] / 1e3
         one = one or wall
         yield f"| {jobs} | {wall:.2f} | {RANKED / wall:.0f} | {one / wall:.2f} |"
         jobs *= 2
