@@ -55,7 +55,12 @@ struct kernel {
     int32_t n_inputs;          /* data inputs */
     bool has_activation, has_residual; /* fused into it */
     int32_t variant;           /* a lowering's own detail (broadcast kind, transposed axes, ...) */
+    int64_t chunk;             /* elements that move, or are summed up or normalised, in one piece; 0: not said */
 };
+
+/* Variants of the "ort" lowering. */
+enum conv_variant { CONV_IM2COL, CONV_FROM_NCHW, CONV_NCHWC }; /* plain; NCHWc that reads NCHW; NCHWc */
+enum broadcast { BCAST_NONE, BCAST_SCALAR, BCAST_LAST, BCAST_CHANNEL, BCAST_OTHER };
 
 struct workload {
     const char *model;
@@ -89,5 +94,14 @@ struct features {
 
 /* Adds what one kernel contributes (kernel_features.c): all but FT_CONST and the two of the critical path. */
 void kernel_features(const struct kernel *, struct features *);
+
+struct path { /* the longest chain of dependent kernels, by launches and by MACs (millions) */
+    double kernels, macs;
+};
+
+/* The longest path to what a kernel reads; `paths` are those of the kernels before it. */
+struct path path_before(const struct workload *, const struct path *paths, const struct kernel *);
+/* Adds the kernels first..end-1 to the features, the critical path included, and sets their paths. */
+void kernels_features(const struct workload *, size_t first, size_t end, struct path *paths, struct features *);
 
 #endif

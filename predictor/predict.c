@@ -1,5 +1,6 @@
 /* A model's latency on a target, by the target's kind. The kernels' times always sum to the total. */
 #include "adapt.h"
+#include "calibrated.h"
 #include "predictor.h"
 
 #include <math.h>
@@ -101,6 +102,8 @@ enum status predict(const struct target *t, const struct model_input *input, str
     e->kernels = arena_array(arena, w->n_kernels, sizeof *e->kernels);
     if (t->linear)
         predict_linear(t, input, e);
+    else if (t->calibrated)
+        predict_calibrated(t, w, e);
     else
         predict_analytic(t, w, e);
     if (!isfinite(e->ms) || e->ms < 0)

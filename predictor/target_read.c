@@ -1,5 +1,6 @@
 /* Targets from JSON. What a file leaves out gets a default where there is a sensible one; what it says is checked. */
 #include "adapt.h"
+#include "calibrated.h"
 #include "predictor.h"
 
 #include <cjson/cJSON.h>
@@ -219,18 +220,19 @@ static enum status read_analytic(struct reader *r, const cJSON *object, struct a
 
 static enum status read_kind(struct reader *r, const cJSON *root, enum target_kind *kind) {
     int found = find_name(kind_names, TARGET_KIND_COUNT, json_string_or(root, "kind", "analytic"));
-    if (found == TARGET_KIND_COUNT || found == TARGET_CALIBRATED)
-        return wrong(r, "kind", "must be \"analytic\", \"measured\" or \"adapted\"");
+    if (found == TARGET_KIND_COUNT)
+        return wrong(r, "kind", "must be \"analytic\", \"measured\", \"adapted\" or \"calibrated\"");
     *kind = (enum target_kind)found;
     return ST_OK;
 }
 
 /* The numbers of the target's kind. */
 static enum status read_numbers(struct reader *r, const cJSON *root, struct target *t) {
-    const char *key = t->kind == TARGET_ANALYTIC ? "analytic" : "linear";
+    const char *key = t->kind == TARGET_ANALYTIC ? "analytic" : t->kind == TARGET_CALIBRATED ? "calibrated" : "linear";
     const cJSON *object = get(root, key);
     if (!object) return wrong(r, key, "is missing");
     if (t->kind == TARGET_ANALYTIC) return read_analytic(r, object, &t->analytic);
+    if (t->kind == TARGET_CALIBRATED) return calibrated_read(&t->calibrated, object, r->path, r->arena, r->diag);
     return linear_read(&t->linear, object, r->path, r->arena, r->diag);
 }
 

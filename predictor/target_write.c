@@ -1,5 +1,6 @@
 /* Targets to JSON: every number that was read or defaulted, so that a file written states all it stands for. */
 #include "adapt.h"
+#include "calibrated.h"
 #include "predictor.h"
 
 #include <cjson/cJSON.h>
@@ -82,6 +83,7 @@ static cJSON *target_json(const struct target *t) {
     add_runtime(root, &t->runtime);
     if (t->kind == TARGET_ANALYTIC) add_analytic(root, &t->analytic);
     if (t->linear) linear_write(cJSON_AddObjectToObject(root, "linear"), t->linear);
+    if (t->calibrated) calibrated_write(cJSON_AddObjectToObject(root, "calibrated"), t->calibrated);
     add_object_text(root, "validation", t->validation);
     return root;
 }

@@ -1,0 +1,141 @@
+/* Predictions of a calibrated machine: closed form, then the residuals of the nearest kernels that were measured. */
+#include "calibrated.h"
+
+#include <math.h>
+#include <string.h>
+
+#define Z90          1.6448536269514722
+#define NEIGHBOURS   8
+#define OF_ONE_NET   2   /* neighbours of one network at most: it may have been disturbed as a whole */
+#define SOFTEN       0.15
+#define SHRINK       1.2 /* the weight of no correction */
+#define FAR          3.5 /* distance from which nothing like the kernel was measured */
+#define DOUBT        0.5 /* relative error of kernels nothing is known about */
+#define LEAST_US     0.1
+#define MEMORY_US_MB 100 /* for a class without kin: 10 GB/s */
+
+static const struct calibrated_class *find_class(const struct calibrated *c, const char *name) {
+    for (size_t i = 0; i < c->n_classes; i++)
+        if (strcmp(c->classes[i].name, name) == 0) return &c->classes[i];
+    return NULL;
+}
+
+static double weight_cost(const struct calibrated *c, const struct kernel_form *f, int64_t weight_bytes) {
+    double hats[WEIGHT_KNOTS], us = 0;
+    weight_hats(weight_bytes, hats);
+    for (int i = 0; i < WEIGHT_KNOTS; i++) us += hats[i] * c->weight_us_mb[i];
+    return us * f->weight_mb;
+}
+
+static double closed_form(const struct calibrated *c, const struct calibrated_class *class, const struct kernel_form *f,
+                          int64_t weight_bytes) {
+    double us = class->coefficients[class->n_terms] * weight_cost(c, f, weight_bytes);
+    for (size_t i = 0; i < class->n_terms; i++) us += class->coefficients[i] * f->terms[i];
+    return fmax(us, LEAST_US);
+}
+
+struct neighbours {
+    size_t n;
+    double distance[NEIGHBOURS];
+    size_t row[NEIGHBOURS];
+};
+
+/* Keeps the list sorted by distance, and short. */
+static void consider(struct neighbours *list, const struct calibrated_class *class, size_t row, double distance) {
+    size_t same = 0, worst = NEIGHBOURS;
+    if (list->n == NEIGHBOURS && distance >= list->distance[NEIGHBOURS - 1]) return;
+    for (size_t i = 0; i < list->n; i++)
+        if (class->net[list->row[i]] == class->net[row]) same++, worst = i;
+    if (same >= OF_ONE_NET && distance >= list->distance[worst]) return;
+    size_t at = same >= OF_ONE_NET ? worst : list->n < NEIGHBOURS ? list->n++ : NEIGHBOURS - 1;
+    for (; at > 0 && list->distance[at - 1] > distance; at--) {
+        list->distance[at] = list->distance[at - 1];
+        list->row[at] = list->row[at - 1];
+    }
+    list->distance[at] = distance;
+    list->row[at] = row;
+}
+
+static void find_neighbours(const struct calibrated_class *class, const double *signs, struct neighbours *list) {
+    double at[FORM_SIGNS];
+    for (int i = 0; i < FORM_SIGNS; i++) at[i] = (signs[i] - class->centre[i]) / class->spread[i];
+    list->n = 0;
+    for (size_t row = 0; row < class->n_near; row++) {
+        double square = 0;
+        for (int i = 0; i < FORM_SIGNS; i++) {
+            double d = at[i] - (double)class->near[row][i];
+            square += d * d;
+        }
+        consider(list, class, row, sqrt(square));
+    }
+}
+
+/* Shrinks to nothing far from everything measured. */
+static double correction(const struct calibrated_class *class, const struct neighbours *list) {
+    double sum = 0, weights = SHRINK;
+    for (size_t i = 0; i < list->n; i++) {
+        double w = 1 / ((list->distance[i] + SOFTEN) * (list->distance[i] + SOFTEN));
+        sum += w * (double)class->near[list->row[i]][FORM_SIGNS];
+        weights += w;
+    }
+    return exp(sum / weights);
+}
+
+/* The class, or the nearest kin that was calibrated with the same terms. */
+static const struct calibrated_class *class_or_kin(const struct calibrated *c, const struct kernel_form *f,
+                                                   bool *is_kin) {
+    const char *name = f->name;
+    const struct calibrated_class *class = find_class(c, name);
+    *is_kin = class == NULL;
+    while (!class && (name = kernel_form_kin(name, f->form)) != NULL) class = find_class(c, name);
+    return class && class->n_terms == f->n_terms ? class : NULL;
+}
+
+void calibrated_kernel(const struct calibrated *c, const struct kernel *k, int64_t weight_bytes,
+                       struct kernel_guess *g) {
+    struct kernel_form f;
+    struct neighbours list;
+    bool is_kin;
+    kernel_form(k, c->block > 0 ? c->block : 1, weight_bytes, &f);
+    const struct calibrated_class *class = class_or_kin(c, &f, &is_kin);
+    *g = (struct kernel_guess){.doubtful = is_kin, .error = DOUBT};
+    if (!class) {
+        g->us = LEAST_US + ((double)k->in_bytes + (double)k->out_bytes) / 1e6 * MEMORY_US_MB;
+        g->doubtful = true;
+        return;
+    }
+    g->us = closed_form(c, class, &f, weight_bytes);
+    if (is_kin) return;
+    g->error = class->error;
+    if (!class->n_near) return;
+    find_neighbours(class, f.signs, &list);
+    g->us *= correction(class, &list);
+    g->doubtful = list.distance[0] > FAR;
+    if (g->doubtful) g->error = fmax(g->error, DOUBT);
+}
+
+static enum bound bound_of(const struct kernel *k, double us) {
+    if (us < 2) return BOUND_OVERHEAD;
+    double bytes = (double)k->in_bytes + (double)k->out_bytes + (double)k->weight_bytes;
+    return (double)k->macs > 8 * bytes ? BOUND_COMPUTE : BOUND_MEMORY;
+}
+
+/* Doubtful kernels may all be wrong the same way: their share widens the interval in full. */
+void predict_calibrated(const struct target *t, const struct workload *w, struct estimate *e) {
+    const struct calibrated *c = t->calibrated;
+    double doubtful_ms = 0;
+    for (size_t i = 0; i < w->n_kernels; i++) {
+        const struct kernel *k = &w->kernels[i];
+        struct kernel_guess g;
+        calibrated_kernel(c, k, w->weight_bytes, &g);
+        double ms = (g.us * c->scale * (double)k->count + c->run_us / (double)w->n_kernels) * 1e-3;
+        e->kernels[i] = (struct kernel_estimate){ms, bound_of(k, g.us)};
+        e->ms += ms;
+        if (g.doubtful) doubtful_ms += ms * g.error;
+    }
+    if (!w->n_kernels) e->ms = c->run_us * 1e-3;
+    double doubt = e->ms > 0 ? doubtful_ms / e->ms : 0, deviation = hypot(c->error, doubt);
+    e->lo_ms = e->ms / exp(Z90 * deviation);
+    e->hi_ms = e->ms * exp(Z90 * deviation);
+    e->extrapolated = doubt > 0.1;
+}

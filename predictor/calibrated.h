@@ -1,0 +1,96 @@
+/* calibrated: a machine whose runtime was profiled on random networks (calibration study, sections 4 and 8).
+ *
+ * A kernel's time is a closed form of its class, linear in a few terms with coefficients >= 0, times a correction by
+ * the residuals of the calibration's most similar kernels. Times are microseconds. */
+#ifndef CALIBRATED_H
+#define CALIBRATED_H
+
+#include "predictor.h"
+
+struct cJSON;
+
+enum {
+    FORM_TERMS = 20,      /* most terms of a closed form */
+    FORM_SIGNS = 14,      /* what kernels of a class are compared by */
+    WEIGHT_KNOTS = 4      /* model sizes at which the cost of fetching weights is known */
+};
+
+/* ---- kernel_form.c: one kernel in numbers, for fitting and predicting alike ---- */
+
+enum form { FORM_BLOCKED, FORM_DEPTHWISE, FORM_PLAIN, FORM_GEMM, FORM_GEMV, FORM_MATMUL, FORM_RNN, FORM_MEMORY };
+
+struct kernel_form {
+    char name[48]; /* of the class: "conv", "conv-1x1", "gemv", "Add/1", ... */
+    enum form form;
+    size_t n_terms;
+    double terms[FORM_TERMS]; /* the weights' own term is left out: it needs the curve below */
+    double weight_mb;         /* megabytes of constants the kernel reads, where they count */
+    double signs[FORM_SIGNS]; /* logarithms of its sizes */
+};
+
+/* `block`: channels a block of the runtime's layout (>= 1); `weight_bytes`: of the whole model. */
+void kernel_form(const struct kernel *, int64_t block, int64_t weight_bytes, struct kernel_form *);
+/* The class to take instead when the calibration did not see one; NULL: none. */
+const char *kernel_form_kin(const char *name, enum form);
+/* How the cost of weights of a model of that size mixes the knots' costs. */
+void weight_hats(int64_t weight_bytes, double hats[WEIGHT_KNOTS]);
+
+/* ---- calibrated.c ---- */
+
+struct calibrated_class {
+    const char *name;
+    size_t n_terms, n_rows;         /* rows: kernels it was fitted on */
+    double coefficients[FORM_TERMS]; /* the last one is that of the weights' curve */
+    double centre[FORM_SIGNS], spread[FORM_SIGNS]; /* of the signs, for distances */
+    double error;                   /* typical relative error of a kernel left out */
+    size_t n_near;
+    float (*near)[FORM_SIGNS + 1]; /* n_near: standardised signs, then the log residual */
+    uint32_t *net;                 /* n_near: the network a row is from */
+};
+
+struct calibrated {
+    int64_t block;
+    size_t n_classes;
+    struct calibrated_class *classes;
+    double weight_us_mb[WEIGHT_KNOTS]; /* microseconds a megabyte of weights, by the size of the model */
+    double run_us;                     /* an inference, whatever the model */
+    double scale;                      /* of the kernels' sum to the latency of a run */
+    double error;                      /* standard deviation of log latency over networks left out */
+    size_t networks, kernels;
+};
+
+struct kernel_guess {
+    double us;
+    bool doubtful; /* no class for it, or nothing like it was measured */
+    double error;  /* relative */
+};
+
+void calibrated_kernel(const struct calibrated *, const struct kernel *, int64_t weight_bytes, struct kernel_guess *);
+void predict_calibrated(const struct target *, const struct workload *, struct estimate *);
+
+/* ---- calibrated_fit.c ---- */
+
+struct calibration_row {
+    const struct kernel *kernel;
+    int64_t weight_bytes; /* of its network */
+    uint32_t net;
+    double us;
+};
+
+struct calibration_net {
+    size_t first_row, n_rows;
+    double plain_us; /* an inference without the profiler; NaN: not measured */
+};
+
+/* Rows are grouped by net. ST_DATA when there are too few. Cross-validated over networks. */
+enum status calibrated_fit(struct calibrated **, const struct calibration_row *, size_t n_rows,
+                           const struct calibration_net *, size_t n_nets, int64_t block, struct arena *,
+                           struct diag *) MUST_CHECK;
+
+/* ---- calibrated_json.c ---- */
+
+void calibrated_write(struct cJSON *, const struct calibrated *);
+enum status calibrated_read(struct calibrated **, const struct cJSON *, const char *where, struct arena *,
+                            struct diag *) MUST_CHECK;
+
+#endif
