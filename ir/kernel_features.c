@@ -88,3 +88,27 @@ void kernel_features(const struct kernel *k, struct features *features) {
     x[family.bytes] += times * ((double)k->in_bytes + (double)k->out_bytes) / MILLION;
     add_sums(k, family.macs, times, x);
 }
+
+struct path path_before(const struct workload *w, const struct path *paths, const struct kernel *k) {
+    struct path longest = {0, 0};
+    for (uint32_t i = 0; i < k->n_preds; i++) {
+        const struct path *p = &paths[w->preds[k->first_pred + i]];
+        if (p->kernels > longest.kernels) longest.kernels = p->kernels;
+        if (p->macs > longest.macs) longest.macs = p->macs;
+    }
+    return longest;
+}
+
+void kernels_features(const struct workload *w, size_t first, size_t end, struct path *paths,
+                      struct features *features) {
+    double *x = features->x;
+    for (size_t i = first; i < end; i++) {
+        const struct kernel *k = &w->kernels[i];
+        kernel_features(k, features);
+        paths[i] = path_before(w, paths, k);
+        paths[i].kernels += (double)k->count;
+        paths[i].macs += (double)k->count * (double)k->macs / MILLION;
+        if (paths[i].kernels > x[FT_PATH_KERNELS]) x[FT_PATH_KERNELS] = paths[i].kernels;
+        if (paths[i].macs > x[FT_PATH_MACS]) x[FT_PATH_MACS] = paths[i].macs;
+    }
+}

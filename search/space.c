@@ -125,11 +125,21 @@ void space_random(const struct space *s, struct rng *rng, struct arch *a) {
     for (size_t i = 0, n = space_genes(s); i < n; i++) a->gene[i] = (uint8_t)rng_below(rng, space_options(s, i));
 }
 
+void space_blocks(const struct space *s, const struct arch *a, int64_t batch, struct blocks *blocks) {
+    blocks->n = 0;
+    s->split(s, a, batch, blocks);
+}
+
 struct graph *space_graph(const struct space *s, const struct arch *a, int64_t batch, uint64_t seed, bool weightless,
                           struct arena *arena) {
     struct builder b;
-    build_start(&b, arena, s->name, 17, seed, weightless);
-    s->build(s, a, batch, &b);
+    struct blocks blocks;
+    space_blocks(s, a, batch, &blocks);
+    build_start(&b, arena, s->name, SPACE_OPSET, seed, weightless);
+    const int64_t image[] = {batch, blocks.at[0].c_in, blocks.at[0].side, blocks.at[0].side};
+    uint32_t x = build_input(&b, "image", DT_FLOAT, image, 4);
+    for (size_t i = 0; i < blocks.n; i++) x = blocks.at[i].build(&b, x, &blocks.at[i]);
+    build_output(&b, x, "scores");
     return b.graph;
 }
 

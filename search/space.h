@@ -9,6 +9,7 @@
 
 #define SPACE_GENES_MAX  64
 #define SPACE_FIELDS_MAX 5
+#define SPACE_OPSET      17
 
 struct field { /* `n` genes that share their options; written as numbers joined by '-' */
     const char *column;
@@ -20,6 +21,24 @@ struct arch {
     uint8_t gene[SPACE_GENES_MAX]; /* index of the option */
 };
 
+/* A part of a network between two tensors. Networks are chains of them, and equal bytes are equal parts: a part depends
+ * on nothing else. No runtime of space_runtime fuses, and no view prunes, across the tensor between two parts, unless
+ * the whole part gives zeros. */
+struct block {
+    uint32_t (*build)(struct builder *, uint32_t x, const struct block *); /* returns its output */
+    int64_t batch, c_in, side;                                             /* of the input: N, C, H = W */
+    int64_t c_middle, c_out, kernel, stride, groups;                       /* what the part's builder reads of them */
+    const char *activation;                                                /* operator name, "Relu6", NULL for none */
+    uint8_t gene[8], squeeze, unused[7]; /* no padding: bytes that are compared must all be set */
+};
+
+#define BLOCKS_MAX 40
+
+struct blocks {
+    size_t n;
+    struct block at[BLOCKS_MAX];
+};
+
 struct space {
     const char *name, *description;
     size_t n_fields;
@@ -29,7 +48,7 @@ struct space {
     /* Own text form; NULL: numbers. parse gets the text of the space's only field. */
     enum status (*parse)(const struct space *, const char *text, struct arch *, struct diag *);
     char *(*print)(const struct space *, const struct arch *, struct arena *);
-    void (*build)(const struct space *, const struct arch *, int64_t batch, struct builder *);
+    void (*split)(const struct space *, const struct arch *, int64_t batch, struct blocks *); /* the network's parts */
 };
 
 extern const struct space space_nasbench201, space_nasbench201_10, space_fbnet, space_ofa, space_mobilenetv2;
@@ -52,6 +71,8 @@ void space_random(const struct space *, struct rng *, struct arch *); /* every g
 /* The whole network. Weights are drawn from the seed, or left out of a weightless graph, which serves pricing. */
 struct graph *space_graph(const struct space *, const struct arch *, int64_t batch, uint64_t seed, bool weightless,
                           struct arena *);
+/* The network's parts from the image to the scores, every one on an image tensor of four axes. */
+void space_blocks(const struct space *, const struct arch *, int64_t batch, struct blocks *);
 /* One-hot encoding: a number an option of every gene, in order. */
 size_t space_encoding(const struct space *);
 void space_encode(const struct space *, const struct arch *, double *onehot);
@@ -78,12 +99,10 @@ uint32_t conv_bn(struct builder *, uint32_t x, int64_t c_in, int64_t c_out, int6
 /* The linear classifier: global average pool, flatten, Gemm. */
 uint32_t classifier(struct builder *, uint32_t x, int64_t channels, int64_t classes);
 
-struct inverted { /* inverted residual block of MobileNetV2 and V3 */
-    int64_t c_in, c_middle, c_out, kernel, stride;
-    const char *activation;
-    bool squeeze;
-};
-
-uint32_t inverted_block(struct builder *, uint32_t x, const struct inverted *);
+/* Appends a part that reads what the last one wrote: `block` without the sizes of its input. The first one's input is
+ * set by the space. */
+void add_block(struct blocks *, struct block);
+/* Inverted residual block of MobileNetV2 and V3. */
+uint32_t inverted_block(struct builder *, uint32_t x, const struct block *);
 
 #endif

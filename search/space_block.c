@@ -1,6 +1,7 @@
 /* Building blocks that the mobile search spaces share. */
 #include "space.h"
 
+#include <assert.h>
 #include <string.h>
 
 int64_t round_channels(double channels) {
@@ -49,10 +50,21 @@ static uint32_t squeeze(struct builder *b, uint32_t x, int64_t channels) {
     return build_binary(b, "Mul", x, build_node(b, "HardSigmoid", &s, 1, &slope, 1));
 }
 
-uint32_t inverted_block(struct builder *b, uint32_t x, const struct inverted *v) {
+uint32_t inverted_block(struct builder *b, uint32_t x, const struct block *v) {
     uint32_t y = conv_bn(b, x, v->c_in, v->c_middle, 1, 1, 1, v->activation);
     y = conv_bn(b, y, v->c_middle, v->c_middle, v->kernel, v->stride, v->c_middle, v->activation);
     if (v->squeeze) y = squeeze(b, y, v->c_middle);
     y = conv_bn(b, y, v->c_middle, v->c_out, 1, 1, 1, NULL);
     return v->stride == 1 && v->c_in == v->c_out ? build_binary(b, "Add", x, y) : y;
+}
+
+void add_block(struct blocks *list, struct block block) {
+    assert(list->n < BLOCKS_MAX);
+    if (list->n > 0) {
+        const struct block *last = &list->at[list->n - 1];
+        block.batch = last->batch;
+        block.c_in = last->c_out;
+        block.side = (last->side + last->stride - 1) / last->stride;
+    }
+    list->at[list->n++] = block;
 }

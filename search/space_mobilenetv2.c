@@ -22,32 +22,41 @@ enum {
     GENE_EXPAND = GENE_KERNEL + N_STAGES * N_SLOTS
 };
 
-static uint32_t stage(struct builder *b, uint32_t x, const struct space *s, const struct arch *a, size_t i,
-                      double width, int64_t *channels) {
-    for (size_t k = 0; k < (size_t)space_value(s, a, GENE_DEPTH + i); k++) {
-        struct inverted v = {.c_in = *channels,
-                             .c_middle = *channels * space_value(s, a, GENE_EXPAND + i * N_SLOTS + k),
-                             .c_out = round_channels((double)stages[i].channels * width),
-                             .kernel = space_value(s, a, GENE_KERNEL + i * N_SLOTS + k),
-                             .stride = k == 0 ? stages[i].stride : 1,
-                             .activation = "Relu6"};
-        x = inverted_block(b, x, &v);
-        *channels = v.c_out;
-    }
-    return x;
+static uint32_t stem(struct builder *b, uint32_t x, const struct block *v) {
+    x = conv_bn(b, x, v->c_in, v->c_middle, 3, v->stride, 1, "Relu6");
+    x = conv_bn(b, x, v->c_middle, v->c_middle, 3, 1, v->c_middle, "Relu6"); /* the first block does not expand */
+    return conv_bn(b, x, v->c_middle, v->c_out, 1, 1, 1, NULL);
 }
 
-static void build(const struct space *s, const struct arch *a, int64_t batch, struct builder *b) {
-    const int64_t side = space_value(s, a, GENE_RESOLUTION), image[] = {batch, 3, side, side};
+static uint32_t head(struct builder *b, uint32_t x, const struct block *v) {
+    return classifier(b, conv_bn(b, x, v->c_in, v->c_middle, 1, 1, 1, "Relu6"), v->c_middle, v->c_out);
+}
+
+static void stage(const struct space *s, const struct arch *a, size_t i, double width, struct blocks *list) {
+    for (size_t k = 0; k < (size_t)space_value(s, a, GENE_DEPTH + i); k++)
+        add_block(list, (struct block){.build = inverted_block,
+                                       .c_middle = list->at[list->n - 1].c_out *
+                                                   space_value(s, a, GENE_EXPAND + i * N_SLOTS + k),
+                                       .c_out = round_channels((double)stages[i].channels * width),
+                                       .kernel = space_value(s, a, GENE_KERNEL + i * N_SLOTS + k),
+                                       .stride = k == 0 ? stages[i].stride : 1,
+                                       .activation = "Relu6"});
+}
+
+static void split(const struct space *s, const struct arch *a, int64_t batch, struct blocks *list) {
     double width = space_value(s, a, GENE_WIDTH) / 100.0;
-    int64_t stem = round_channels(32 * width), channels = round_channels(16 * width);
-    int64_t last = width > 1 ? round_channels(LAST * width) : LAST;
-    uint32_t x = conv_bn(b, build_input(b, "image", DT_FLOAT, image, 4), 3, stem, 3, 2, 1, "Relu6");
-    x = conv_bn(b, x, stem, stem, 3, 1, stem, "Relu6"); /* the first block does not expand */
-    x = conv_bn(b, x, stem, channels, 1, 1, 1, NULL);
-    for (size_t i = 0; i < N_STAGES; i++) x = stage(b, x, s, a, i, width, &channels);
-    x = conv_bn(b, x, channels, last, 1, 1, 1, "Relu6");
-    build_output(b, classifier(b, x, last, s->classes), "scores");
+    add_block(list, (struct block){.build = stem,
+                                   .batch = batch,
+                                   .c_in = 3,
+                                   .side = space_value(s, a, GENE_RESOLUTION),
+                                   .c_middle = round_channels(32 * width),
+                                   .c_out = round_channels(16 * width),
+                                   .stride = 2});
+    for (size_t i = 0; i < N_STAGES; i++) stage(s, a, i, width, list);
+    add_block(list, (struct block){.build = head,
+                                   .c_middle = width > 1 ? round_channels(LAST * width) : LAST,
+                                   .c_out = s->classes,
+                                   .stride = 1});
 }
 
 const struct space space_mobilenetv2 = {
@@ -60,5 +69,5 @@ const struct space space_mobilenetv2 = {
                {"kernel", N_STAGES *N_SLOTS, COUNT_OF(kernels), kernels},
                {"expand", N_STAGES *N_SLOTS, COUNT_OF(expansions), expansions}},
     .classes = 1000,
-    .build = build,
+    .split = split,
 };

@@ -67,10 +67,10 @@ static uint32_t relu_conv_bn(struct builder *b, uint32_t x, int64_t c_in, int64_
     return conv_bn(b, build_unary(b, "Relu", x), c_in, c_out, kernel, stride, 1, NULL);
 }
 
-static uint32_t edge(struct builder *b, uint32_t x, enum edge_op op, int64_t channels, uint32_t zero) {
+static uint32_t edge(struct builder *b, uint32_t x, enum edge_op op, int64_t channels) {
     switch (op) {
-    case EDGE_NONE:
-        return build_binary(b, "Mul", x, zero);
+    case EDGE_NONE: /* as the reference network writes it; what a runtime makes of it is the graph view */
+        return build_binary(b, "Mul", x, float_scalar(b, 0));
     case EDGE_CONV1:
         return relu_conv_bn(b, x, channels, channels, 1, 1);
     case EDGE_CONV3:
@@ -82,42 +82,49 @@ static uint32_t edge(struct builder *b, uint32_t x, enum edge_op op, int64_t cha
     }
 }
 
-static uint32_t cell(struct builder *b, const struct arch *a, uint32_t x, int64_t channels, uint32_t zero) {
+static uint32_t cell(struct builder *b, uint32_t x, const struct block *v) {
     uint32_t node[4] = {x, NONE, NONE, NONE};
     for (size_t e = 0; e < N_EDGES; e++) {
-        uint32_t y = edge(b, node[edge_from[e]], (enum edge_op)a->gene[e], channels, zero);
+        uint32_t y = edge(b, node[edge_from[e]], (enum edge_op)v->gene[e], v->c_out);
         uint32_t *sum = &node[edge_into[e]];
         *sum = *sum == NONE ? y : build_binary(b, "Add", *sum, y);
     }
     return node[3];
 }
 
-static uint32_t reduction(struct builder *b, uint32_t x, int64_t channels) {
-    uint32_t y = relu_conv_bn(b, x, channels, 2 * channels, 3, 2);
-    y = relu_conv_bn(b, y, 2 * channels, 2 * channels, 3, 1);
-    uint32_t shortcut = build_conv(b, average_pool(b, x, 2, 2, 0), channels, 2 * channels, 1, 1, 1, false);
+/* With the first cell, whose activation may join the convolution. */
+static uint32_t stem(struct builder *b, uint32_t x, const struct block *v) {
+    return cell(b, conv_bn(b, x, v->c_in, v->c_out, 3, 1, 1, NULL), v);
+}
+
+static uint32_t reduction(struct builder *b, uint32_t x, const struct block *v) {
+    uint32_t y = relu_conv_bn(b, x, v->c_in, v->c_out, 3, 2);
+    y = relu_conv_bn(b, y, v->c_out, v->c_out, 3, 1);
+    uint32_t shortcut = build_conv(b, average_pool(b, x, 2, 2, 0), v->c_in, v->c_out, 1, 1, 1, false);
     return build_binary(b, "Add", shortcut, y);
 }
 
-static void build(const struct space *s, const struct arch *a, int64_t batch, struct builder *b) {
-    const int64_t image[] = {batch, 3, 32, 32};
-    int64_t channels = 16;
-    /* `none` is a product with zero, as the reference network writes it; what a runtime makes of it is the graph view.
-     */
-    uint32_t zero = float_scalar(b, 0);
-    uint32_t x = conv_bn(b, build_input(b, "image", DT_FLOAT, image, 4), 3, channels, 3, 1, 1, NULL);
-    for (int stage = 0; stage < 3; stage++) {
-        if (stage > 0) x = reduction(b, x, channels), channels *= 2;
-        for (int i = 0; i < N_CELLS; i++) x = cell(b, a, x, channels, zero);
+static uint32_t head(struct builder *b, uint32_t x, const struct block *v) {
+    return classifier(b, build_unary(b, "Relu", build_batchnorm(b, x, v->c_in)), v->c_in, v->c_out);
+}
+
+static void split(const struct space *s, const struct arch *a, int64_t batch, struct blocks *list) {
+    struct block inner = {.build = cell, .c_out = 16, .stride = 1}, first;
+    memcpy(inner.gene, a->gene, N_EDGES);
+    first = inner;
+    first.build = stem, first.batch = batch, first.c_in = 3, first.side = 32;
+    add_block(list, first);
+    for (int stage = 0; stage < 3; stage++, inner.c_out *= 2) {
+        if (stage > 0) add_block(list, (struct block){.build = reduction, .c_out = inner.c_out, .stride = 2});
+        for (int i = stage == 0; i < N_CELLS; i++) add_block(list, inner);
     }
-    x = build_unary(b, "Relu", build_batchnorm(b, x, channels));
-    build_output(b, classifier(b, x, channels, s->classes), "scores");
+    add_block(list, (struct block){.build = head, .c_out = s->classes, .stride = 1});
 }
 
 #define NASBENCH201(name_, description_, classes_)                                                                     \
     {                                                                                                                  \
         .name = (name_), .description = (description_), .n_fields = 1, .classes = (classes_), .views = true,           \
-        .fields = {{"arch", N_EDGES, EDGE_OPS, edge_options}}, .parse = parse, .print = print, .build = build          \
+        .fields = {{"arch", N_EDGES, EDGE_OPS, edge_options}}, .parse = parse, .print = print, .split = split          \
     }
 
 const struct space space_nasbench201 = NASBENCH201("nasbench201", "NAS-Bench-201, CIFAR-100", 100);

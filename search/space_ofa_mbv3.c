@@ -27,34 +27,42 @@ enum {
     GENE_EXPAND = GENE_KERNEL + N_STAGES * N_SLOTS
 };
 
-static uint32_t stage(struct builder *b, uint32_t x, const struct space *s, const struct arch *a, size_t i,
-                      int64_t *channels) {
-    for (size_t k = 0; k < (size_t)space_value(s, a, GENE_DEPTH + i); k++) {
-        struct inverted v = {.c_in = *channels,
-                             .c_middle = *channels * space_value(s, a, GENE_EXPAND + i * N_SLOTS + k),
-                             .c_out = round_channels((double)stages[i].channels * WIDTH),
-                             .kernel = space_value(s, a, GENE_KERNEL + i * N_SLOTS + k),
-                             .stride = k == 0 ? stages[i].stride : 1,
-                             .activation = stages[i].activation,
-                             .squeeze = stages[i].squeeze};
-        v.c_middle = round_channels((double)v.c_middle);
-        x = inverted_block(b, x, &v);
-        *channels = v.c_out;
-    }
-    return x;
+static uint32_t stem(struct builder *b, uint32_t x, const struct block *v) {
+    x = conv_bn(b, x, v->c_in, v->c_out, 3, v->stride, 1, "HardSwish");
+    uint32_t y = conv_bn(b, x, v->c_out, v->c_out, 3, 1, v->c_out, "Relu");
+    return build_binary(b, "Add", x, conv_bn(b, y, v->c_out, v->c_out, 1, 1, 1, NULL));
 }
 
-static void build(const struct space *s, const struct arch *a, int64_t batch, struct builder *b) {
-    const int64_t side = space_value(s, a, GENE_RESOLUTION), image[] = {batch, 3, side, side};
-    int64_t channels = round_channels(16 * WIDTH), final = round_channels(960 * WIDTH),
-            wide = round_channels(1280 * WIDTH);
-    uint32_t x = conv_bn(b, build_input(b, "image", DT_FLOAT, image, 4), 3, channels, 3, 2, 1, "HardSwish");
-    uint32_t y = conv_bn(b, x, channels, channels, 3, 1, channels, "Relu");
-    x = build_binary(b, "Add", x, conv_bn(b, y, channels, channels, 1, 1, 1, NULL));
-    for (size_t i = 0; i < N_STAGES; i++) x = stage(b, x, s, a, i, &channels);
-    x = build_unary(b, "GlobalAveragePool", conv_bn(b, x, channels, final, 1, 1, 1, "HardSwish"));
-    x = build_unary(b, "HardSwish", build_conv(b, x, final, wide, 1, 1, 1, false));
-    build_output(b, build_gemm(b, build_unary(b, "Flatten", x), wide, s->classes, true), "scores");
+static uint32_t head(struct builder *b, uint32_t x, const struct block *v) {
+    const int64_t wide = round_channels(1280 * WIDTH);
+    x = build_unary(b, "GlobalAveragePool", conv_bn(b, x, v->c_in, v->c_middle, 1, 1, 1, "HardSwish"));
+    x = build_unary(b, "HardSwish", build_conv(b, x, v->c_middle, wide, 1, 1, 1, false));
+    return build_gemm(b, build_unary(b, "Flatten", x), wide, v->c_out, true);
+}
+
+static void stage(const struct space *s, const struct arch *a, size_t i, struct blocks *list) {
+    for (size_t k = 0; k < (size_t)space_value(s, a, GENE_DEPTH + i); k++) {
+        int64_t c_in = list->at[list->n - 1].c_out, expansion = space_value(s, a, GENE_EXPAND + i * N_SLOTS + k);
+        add_block(list, (struct block){.build = inverted_block,
+                                       .c_middle = round_channels((double)(c_in * expansion)),
+                                       .c_out = round_channels((double)stages[i].channels * WIDTH),
+                                       .kernel = space_value(s, a, GENE_KERNEL + i * N_SLOTS + k),
+                                       .stride = k == 0 ? stages[i].stride : 1,
+                                       .activation = stages[i].activation,
+                                       .squeeze = stages[i].squeeze});
+    }
+}
+
+static void split(const struct space *s, const struct arch *a, int64_t batch, struct blocks *list) {
+    add_block(list, (struct block){.build = stem,
+                                   .batch = batch,
+                                   .c_in = 3,
+                                   .side = space_value(s, a, GENE_RESOLUTION),
+                                   .c_out = round_channels(16 * WIDTH),
+                                   .stride = 2});
+    for (size_t i = 0; i < N_STAGES; i++) stage(s, a, i, list);
+    add_block(list,
+              (struct block){.build = head, .c_middle = round_channels(960 * WIDTH), .c_out = s->classes, .stride = 1});
 }
 
 const struct space space_ofa = {
@@ -66,5 +74,5 @@ const struct space space_ofa = {
                {"kernel", N_STAGES *N_SLOTS, COUNT_OF(kernels), kernels},
                {"expand", N_STAGES *N_SLOTS, COUNT_OF(expansions), expansions}},
     .classes = 1000,
-    .build = build,
+    .split = split,
 };
