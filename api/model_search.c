@@ -62,7 +62,8 @@ static enum status ready(struct model_search *ms, ol_search *s) {
     TRY(parse_importance(s->request->importance, &ms->importance, &s->base.diag));
     struct graph *g = graph_clone(model, &s->base.arena);
     TRY(infer(g, NULL, &s->base.arena, &s->base.diag));
-    knobs_find(&ms->knobs, g, alignment(s->request), ms->importance, s->request->seed, &s->base.arena);
+    knobs_find(&ms->knobs, g, COUPLING_FREER, alignment(s->request), ms->importance, s->request->seed,
+               &s->base.arena);
     score_start(&ms->score, &ms->knobs, &s->base.arena);
     ms->max = arena_array(&s->base.arena, ms->knobs.n_groups + ms->knobs.n_drops + 1u, sizeof *ms->max);
     for (uint32_t i = 0; i < ms->knobs.n_groups; i++) ms->max[i] = (uint16_t)ms->knobs.groups[i].n_steps;

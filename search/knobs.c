@@ -282,11 +282,30 @@ struct config config_new(const struct knobs *k, struct arena *arena) {
                            arena_array(arena, k->n_drops + 1u, sizeof(bool))};
 }
 
-void knobs_find(struct knobs *k, struct graph *g, int64_t align, enum importance how, uint64_t seed,
-                struct arena *arena) {
+/* Elements of weights that may go. */
+static int64_t free_channels(const struct coupling *c, const bool *weights) {
+    int64_t n = 0;
+    for (uint32_t t = 0; t < c->g->n_tensors; t++)
+        for (int32_t axis = 0; weights[t] && axis < c->g->tensors[t].rank; axis++)
+            for (int64_t i = 0; i < couple_size(c, t, axis); i++)
+                n += !couple_is_frozen(c, couple_element(c, t, axis, i));
+    return n;
+}
+
+static void couple_view(struct knobs *k, enum coupling_view view, struct arena *arena) {
+    struct coupling inner;
+    couple(&k->coupling, k->g, view == COUPLING_INNER, arena);
+    if (view != COUPLING_FREER || !k->coupling.n_choices) return;
+    const bool *weights = mac_weights(k->g, arena);
+    couple(&inner, k->g, true, arena);
+    if (free_channels(&inner, weights) > free_channels(&k->coupling, weights)) k->coupling = inner;
+}
+
+void knobs_find(struct knobs *k, struct graph *g, enum coupling_view view, int64_t align, enum importance how,
+                uint64_t seed, struct arena *arena) {
     *k = (struct knobs){.g = g, .align = align};
     prepare(g, arena, &k->copy_of);
-    couple(&k->coupling, g, false, arena);
+    couple_view(k, view, arena);
     keep_sizes(k, arena);
     find_groups(k, arena);
     weigh_groups(k, how, seed, arena);

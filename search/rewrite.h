@@ -47,9 +47,16 @@ struct knobs {
     int64_t align;
 };
 
+enum coupling_view { /* where either of two factors could be cut: heads or head size, groups or their width */
+                     COUPLING_OUTER,
+                     COUPLING_INNER,
+                     COUPLING_FREER /* the one that leaves more channels free, outer when equal */
+};
+
 /* Finds the knobs of a graph whose shapes are known. The graph is changed only in ways that keep what it computes.
  * `align`: multiple that channel counts keep (1: none). Random importance draws from the seed. */
-void knobs_find(struct knobs *, struct graph *, int64_t align, enum importance, uint64_t seed, struct arena *);
+void knobs_find(struct knobs *, struct graph *, enum coupling_view, int64_t align, enum importance, uint64_t seed,
+                struct arena *);
 
 struct config {        /* a setting of every knob */
     uint16_t *removed; /* by group: steps removed */

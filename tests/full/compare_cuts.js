@@ -1,0 +1,79 @@
+// Runs a reference, its cut and mutants of the cut through ONNX Runtime on the same random inputs and prints, as JSON,
+// by model the largest difference of any tensor at its kept indices, relative to the tensor's largest value.
+// Usage: node compare_cuts.js FOLDER 'JSON of {"input": {"dtype": "float32", "shape": [1, 3], "below": 10}}' NAME...
+const fs = require('fs');
+const path = require('path');
+const runtime = require('onnxruntime-node');
+
+// Mulberry32: the same inputs everywhere.
+function random(seed) {
+  return () => {
+    seed = (seed + 0x6d2b79f5) | 0;
+    let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
+  };
+}
+
+function makeInputs(wanted) {
+  const draw = random(7);
+  const feeds = {};
+  for (const [name, { dtype, shape, below }] of Object.entries(wanted)) {
+    const count = shape.reduce((a, b) => a * b, 1);
+    const whole = dtype === 'int64';
+    const data = whole ? new BigInt64Array(count) : new Float32Array(count);
+    for (let i = 0; i < count; i++) data[i] = whole ? BigInt(Math.floor(draw() * below)) : draw() * 4 - 2;
+    feeds[name] = new runtime.Tensor(dtype, data, shape);
+  }
+  return feeds;
+}
+
+async function outputs(file, feeds) {
+  const session = await runtime.InferenceSession.create(file, { intraOpNumThreads: 1, logSeverityLevel: 3 });
+  const results = await session.run(feeds);
+  await session.release();
+  return results;
+}
+
+// The largest difference over the kept elements, relative; throws when the shapes do not fit.
+function difference(name, whole, cut, axes) {
+  const rank = whole.dims.length;
+  const kept = whole.dims.map((size, axis) => axes[axis] || Array.from({ length: size }, (_, i) => i));
+  if (String(kept.map((list) => list.length)) !== String(cut.dims))
+    throw new Error(`${name}: ${cut.dims} where ${kept.map((list) => list.length)} are kept of ${whole.dims}`);
+  const index = new Array(rank).fill(0);
+  const strides = whole.dims.map((_, axis) => whole.dims.slice(axis + 1).reduce((a, b) => a * b, 1));
+  let worst = 0;
+  let scale = 1e-30;
+  for (let i = 0; i < cut.data.length; i++) {
+    let at = 0;
+    for (let axis = 0; axis < rank; axis++) at += strides[axis] * kept[axis][index[axis]];
+    const delta = Math.abs(whole.data[at] - cut.data[i]);
+    if (!(delta <= worst)) worst = Number.isNaN(delta) ? Infinity : delta;
+    scale = Math.max(scale, Math.abs(whole.data[at]));
+    for (let axis = rank - 1; axis >= 0 && ++index[axis] === kept[axis].length; axis--) index[axis] = 0;
+  }
+  return worst / scale;
+}
+
+async function main(folder, wanted, names) {
+  const kept = JSON.parse(fs.readFileSync(path.join(folder, 'kept.json')));
+  const feeds = makeInputs(wanted);
+  const whole = await outputs(path.join(folder, 'reference.onnx'), feeds);
+  const report = {};
+  for (const name of names) {
+    const cut = await outputs(path.join(folder, name + '.onnx'), feeds);
+    report[name] = { worst: 0, tensor: '', tensors: 0 };
+    for (const [tensor, axes] of Object.entries(kept)) {
+      const delta = difference(tensor, whole[tensor], cut[tensor], axes);
+      report[name].tensors++;
+      if (delta > report[name].worst) Object.assign(report[name], { worst: delta, tensor });
+    }
+  }
+  console.log(JSON.stringify(report));
+}
+
+main(process.argv[2], JSON.parse(process.argv[3]), process.argv.slice(4)).catch((error) => {
+  console.error(error.message);
+  process.exit(1);
+});
