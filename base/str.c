@@ -10,7 +10,7 @@ void strtab_init(struct strtab *table, struct arena *arena) {
 
 const char *intern(struct strtab *table, const char *text, size_t length) {
     uint32_t at;
-    if (!length) text = "";
+    if (!length) return "";
     if (map_get(&table->map, text, length, &at)) return table->strings[at];
     char *copy = arena_strndup(table->map.arena, text, length);
     for (size_t i = 0; i < length; i++)

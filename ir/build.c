@@ -25,10 +25,16 @@ void build_start(struct builder *b, struct arena *arena, const char *name, int64
     rng_seed(&b->rng, seed);
 }
 
+/* "Conv_7", "Conv_node_8": in a graph that can be written. Making them takes longer than all else. */
+static const char *fresh_name(struct builder *b, char name[64], const char *prefix, const char *infix) {
+    name[0] = '\0';
+    if (!b->weightless) snprintf(name, 64, "%s_%s%u", prefix, infix, b->serial++);
+    return name;
+}
+
 static uint32_t new_tensor(struct builder *b, const char *prefix) {
     char name[64];
-    snprintf(name, sizeof name, "%s_%u", prefix, b->serial++);
-    return graph_add_tensor(b->graph, 0, name);
+    return graph_add_tensor(b->graph, 0, fresh_name(b, name, prefix, ""));
 }
 
 static void set_numbers(struct builder *b, uint32_t tensor, enum dtype dtype, const int64_t *dims, int32_t rank) {
@@ -98,8 +104,8 @@ uint32_t build_node(struct builder *b, const char *op_type, const uint32_t *inpu
                     const struct attr *attrs, uint32_t n_attrs) {
     char name[64];
     uint32_t output = new_tensor(b, op_type);
-    snprintf(name, sizeof name, "%s_node_%u", op_type, b->serial++);
-    graph_add_node(b->graph, 0, op_type, "", name, inputs, n_inputs, &output, 1, attrs, n_attrs);
+    graph_add_node(b->graph, 0, op_type, "", fresh_name(b, name, op_type, "node_"), inputs, n_inputs, &output, 1, attrs,
+                   n_attrs);
     return output;
 }
 

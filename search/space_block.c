@@ -12,7 +12,7 @@ int64_t round_channels(double channels) {
 
 uint32_t float_scalar(struct builder *b, float number) {
     struct graph *g = b->graph;
-    uint32_t id = graph_add_tensor(g, 0, intern_str(g->names, arena_printf(g->arena, "scalar_%u", b->serial++)));
+    uint32_t id = graph_add_tensor(g, 0, b->weightless ? "" : arena_printf(g->arena, "scalar_%u", b->serial++));
     struct tensor *t = &g->tensors[id];
     t->flags |= TF_INITIALIZER | TF_CONSTANT;
     t->data = (struct data){.encoding = ENC_RAW,

@@ -1,5 +1,6 @@
 /* Reading a measured table: architectures to features, at every batch size its devices were measured at. */
 #include "space_table.h"
+#include "space_piece.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -63,6 +64,7 @@ static void read_columns(struct table *t, const struct space *s, const struct cs
 
 struct worker {
     struct arena scratch;
+    struct space_cache cache;
     struct diag diag;
     jmp_buf oom;
     bool failed;
@@ -80,7 +82,7 @@ struct extraction {
 static enum status extract(struct extraction *e, struct worker *w, size_t i) {
     size_t row = i % e->n, batch = i / e->n;
     struct features features[VIEW_COUNT];
-    TRY(space_features(e->space, &e->archs[row], e->batches[batch], features, &w->scratch, &w->diag));
+    TRY(space_features_cached(&w->cache, e->space, &e->archs[row], e->batches[batch], features, &w->scratch, &w->diag));
     for (size_t v = 0; v < space_views(e->space); v++) features_fold(&features[v], e->x[batch][v] + row * e->p);
     return ST_OK;
 }
@@ -105,12 +107,14 @@ static enum status extract_all(struct extraction *e, size_t n_batches, unsigned 
     e->workers = arena_array(arena, jobs, sizeof *e->workers);
     for (unsigned i = 0; i < jobs; i++) {
         arena_init(&e->workers[i].scratch, arena->allocator, &e->workers[i].oom);
+        space_cache_init(&e->workers[i].cache, arena->allocator, &e->workers[i].oom);
         diag_init(&e->workers[i].diag, &e->workers[i].scratch);
     }
     parallel_for(jobs, e->n * n_batches, extract_one, e);
     for (unsigned i = 0; i < jobs; i++) {
         if (e->workers[i].failed && status == ST_OK)
             status = diag_fail(diag, e->workers[i].diag.status, "%s", e->workers[i].diag.message);
+        space_cache_free(&e->workers[i].cache);
         arena_free(&e->workers[i].scratch);
     }
     return status;
