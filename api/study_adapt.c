@@ -117,7 +117,7 @@ static struct samples subset(const struct samples *s, const uint32_t *rows, size
 static void learn_bank(struct learning *l, const struct samples *rows, struct linear *out, struct arena *arena) {
     struct posterior posterior;
     bank_adapt(&l->bank, rows, true, &posterior, arena);
-    posterior_linear(&posterior, rows, out);
+    posterior_linear(&posterior, rows, out, arena);
     out->quantile = interval_quantile(rows, &posterior, arena);
     l->rescaling = posterior.scale_only;
 }
@@ -130,7 +130,7 @@ static void learn_adaproxy(struct learning *l, const struct samples *rows, struc
     for (size_t v = 1; v < rows->n_views; v++)
         if (proxy->share[v] > proxy->share[view]) view = v;
     adaproxy_fit(rows->x[view], rows->y, rows->n, rows->p, proxy->weight, &model, arena);
-    linear_from_weights(out, rows, (enum view)view, model.weight, NULL, 0);
+    linear_from_weights(out, rows, (enum view)view, model.weight, NULL, 0, arena);
     out->weight[view][FT_CONST] += model.constant;
     double mean = 0;
     for (size_t i = 0; i < rows->n; i++) mean += rows->y[i] / (double)rows->n;
@@ -143,7 +143,7 @@ static void learn_full(const struct samples *rows, struct linear *out, struct ar
     for (size_t i = 0; i < rows->n; i++)
         for (size_t j = 0; j < rows->p; j++) scale[j] += rows->x[0][i * rows->p + j] / (double)rows->n;
     struct fit fit = fit_source(rows, scale, 0, weight, covariance, arena);
-    linear_from_weights(out, rows, fit.view, weight, covariance, fit.rms);
+    linear_from_weights(out, rows, fit.view, weight, covariance, fit.rms, arena);
 }
 
 static void learn(struct learning *l, const struct samples *rows, struct linear *out, struct arena *arena) {

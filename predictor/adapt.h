@@ -14,7 +14,8 @@ struct cJSON;
 
 struct linear {
     double share[VIEW_COUNT];                   /* probability that the runtime follows this graph view; sums to 1 */
-    double weight[VIEW_COUNT][FT_LEARNED];      /* ms a unit of the feature; of views with share > 0 */
+    double weight[VIEW_COUNT][FT_LEARNED];      /* ms a unit of the feature, any sign; of views with share > 0 */
+    double safe[VIEW_COUNT][FT_LEARNED];        /* likewise, never negative: for networks far from those measured */
     double covariance[FT_LEARNED * FT_LEARNED]; /* of the weights, ms^2, averaged over the views */
     double noise;                               /* relative standard deviation of one measurement */
     double quantile;                            /* half width of the 90 % interval in predictive standard deviations */
@@ -39,7 +40,7 @@ void linear_write(struct cJSON *, const struct linear *);
 struct linear_estimate linear_predict(const struct linear *, const struct features[VIEW_COUNT]);
 /* The same from folded rows. */
 struct linear_estimate linear_predict_row(const struct linear *, const double *const rows[VIEW_COUNT]);
-/* The expected weights over the views: what a kernel's features are multiplied by for a breakdown. */
+/* The expected non-negative weights over the views: what a kernel's features are multiplied by for a breakdown. */
 void linear_weights(const struct linear *, double weight[FT_COUNT]);
 
 /* ---- Samples: rows of features in every view ---- */
@@ -57,7 +58,7 @@ enum status samples_check(const struct samples *, struct diag *) MUST_CHECK;
 
 /* A model in one view; `covariance` may be NULL. The range is that of the samples' latencies. */
 void linear_from_weights(struct linear *, const struct samples *, enum view, const double *weight,
-                         const double *covariance, double noise);
+                         const double *covariance, double noise, struct arena *scratch);
 
 /* ---- nnls.c ---- */
 
@@ -78,6 +79,16 @@ struct fit {
  */
 struct fit fit_source(const struct samples *, const double *scale, double trim, double *w, double *covariance,
                       struct arena *scratch);
+
+/* ---- coarse.c: what holds far from the networks measured ---- */
+
+/* Non-negative weights (p, ms a unit) for every feature, measured or not: a cost a launch, a MAC, a byte and an
+ * inference, shared by all features of the kind. */
+void coarse_fit(const struct samples *, enum view, double *w, struct arena *scratch);
+/* Non-negative weights near `prior` (not negative) that fit the samples. `noise`: relative error of a fit. */
+void safe_fit(const struct samples *, enum view, const double *prior, double noise, double *w, struct arena *scratch);
+/* Rows from which further ones, of the same spaces, say no more about networks unlike them. */
+#define ROWS_THAT_COUNT 200
 
 /* ---- bank.c: several proxies, in closed form (predictor study, section 5) ---- */
 
@@ -115,7 +126,7 @@ struct posterior {
 void bank_adapt(const struct bank *, const struct samples *, bool covariance, struct posterior *, struct arena *);
 /* Mean prediction for every row; `deviation` (n, may be NULL): relative predictive standard deviation. */
 void posterior_predict(const struct posterior *, const struct samples *, double *ms, double *deviation);
-void posterior_linear(const struct posterior *, const struct samples *, struct linear *);
+void posterior_linear(const struct posterior *, const struct samples *, struct linear *, struct arena *scratch);
 
 /* ---- place.c: what the place in a search space says beyond the costs ---- */
 

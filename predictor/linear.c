@@ -7,9 +7,12 @@
 
 #define Z90          1.645 /* 95 % quantile of the normal distribution: 5 % on either side */
 #define UNDECIDED    0.9   /* share of a view from which the others do not matter */
-#define UNCERTAIN    0.15  /* relative deviation of the weights from which a model counts as extrapolated */
-#define BEYOND       3.0   /* times the range of the fitted latencies, likewise */
-#define PER_DOUBLING 0.1   /* relative deviation added for each doubling outside that range */
+#define SMALLEST_MS  1e-6
+#define WIDEST       10   /* an interval reaches so many times the latency either way at most */
+#define CORRECTION   2    /* signed weights change what the non-negative ones say by this factor at most */
+#define UNCERTAIN    0.15 /* relative deviation of the weights from which a model counts as extrapolated */
+#define BEYOND       3.0  /* times the range of the fitted latencies, likewise */
+#define PER_DOUBLING 0.1  /* relative deviation added for each doubling outside that range */
 
 static const struct kin { /* features no table exercises, and the one whose weight prices them */
     enum feature feature, kin;
@@ -62,6 +65,9 @@ static enum status read_views(struct linear *l, const cJSON *views, const char *
         if (l->share[view] < 0) return diag_fail(diag, ST_TARGET, "%s: linear: a view's share is negative", where);
         total += l->share[view];
         TRY(read_weights(cJSON_GetObjectItemCaseSensitive(item, "weights"), where, l->weight[view], diag));
+        TRY(read_weights(cJSON_GetObjectItemCaseSensitive(item, "safe"), where, l->safe[view], diag));
+        for (size_t j = 0; j < FT_LEARNED; j++)
+            if (l->safe[view][j] < 0) return diag_fail(diag, ST_TARGET, "%s: linear: a safe weight is negative", where);
     }
     if (!(total > 0)) return diag_fail(diag, ST_TARGET, "%s: linear: no view has a share", where);
     for (size_t v = 0; v < VIEW_COUNT; v++) l->share[v] /= total;
@@ -108,21 +114,26 @@ enum status linear_read(struct linear **out, const cJSON *object, const char *wh
 
 static bool is_used(const struct linear *l, size_t j) {
     for (size_t v = 0; v < VIEW_COUNT; v++)
-        if (l->share[v] > 0 && l->weight[v][j] != 0) return true;
+        if (l->share[v] > 0 && (l->weight[v][j] != 0 || l->safe[v][j] != 0)) return true;
     return l->covariance[j * FT_LEARNED + j] > 0;
+}
+
+static void write_weights(cJSON *view, const char *name, const double *weight) {
+    cJSON *weights = cJSON_AddObjectToObject(view, name);
+    for (size_t j = 0; j < FT_LEARNED; j++)
+        if (weight[j] != 0) cJSON_AddNumberToObject(weights, feature_name((enum feature)j), weight[j]);
 }
 
 void linear_write(cJSON *object, const struct linear *l) {
     cJSON *views = cJSON_AddArrayToObject(object, "views");
     for (size_t v = 0; v < VIEW_COUNT; v++) {
         if (l->share[v] <= 0) continue;
-        cJSON *view = cJSON_CreateObject(), *weights;
+        cJSON *view = cJSON_CreateObject();
         cJSON_AddItemToArray(views, view);
         cJSON_AddStringToObject(view, "view", view_name((enum view)v));
         cJSON_AddNumberToObject(view, "share", l->share[v]);
-        weights = cJSON_AddObjectToObject(view, "weights");
-        for (size_t j = 0; j < FT_LEARNED; j++)
-            if (l->weight[v][j] != 0) cJSON_AddNumberToObject(weights, feature_name((enum feature)j), l->weight[v][j]);
+        write_weights(view, "weights", l->weight[v]);
+        write_weights(view, "safe", l->safe[v]);
     }
     cJSON_AddNumberToObject(object, "noise", l->noise);
     cJSON_AddNumberToObject(object, "quantile", l->quantile);
@@ -159,26 +170,35 @@ static double doublings_outside(const struct linear *l, double ms) {
     return ms < l->lowest_ms ? log2(l->lowest_ms / ms) : 0;
 }
 
+/* Signed weights fit best where the network is like those measured; far from them they can leave nothing, or less. What
+ * they change of the non-negative prediction therefore fades with the distance. */
+static double blend(double safe, double any, double weights, double outside) {
+    double change = log(fmin(fmax(any / safe, 1.0 / CORRECTION), CORRECTION));
+    return safe * exp(change / (1 + weights * weights / (UNCERTAIN * UNCERTAIN) + outside * outside));
+}
+
 struct linear_estimate linear_predict_row(const struct linear *l, const double *const rows[VIEW_COUNT]) {
     struct linear_estimate e = {0};
-    double square = 0, variance = 0, largest = 0;
+    double mean = 0, square = 0, variance = 0, largest = 0, safe = 0;
     for (size_t v = 0; v < VIEW_COUNT; v++) {
         if (l->share[v] <= 0) continue;
         double ms = dot(l->weight[v], rows[v]);
-        e.ms += l->share[v] * ms;
+        safe += l->share[v] * dot(l->safe[v], rows[v]);
+        mean += l->share[v] * ms;
         square += l->share[v] * ms * ms;
         variance += l->share[v] * weight_variance(l, rows[v]);
         largest = fmax(largest, l->share[v]);
     }
-    double between = fmax(square - e.ms * e.ms, 0), outside = doublings_outside(l, e.ms);
-    /* Signed weights can leave nothing, or less, of a network unlike those measured. */
-    if (e.ms < l->lowest_ms / (2 * BEYOND) || e.ms <= 0) e.ms = fmax(l->lowest_ms / (2 * BEYOND), 1e-6);
+    safe = fmax(safe, SMALLEST_MS);
+    double between = fmax(square - mean * mean, 0), outside = doublings_outside(l, safe);
+    e.ms = blend(safe, mean, sqrt(variance) / safe, outside);
     double weights = sqrt(variance + between) / e.ms, beyond = PER_DOUBLING * outside;
     e.deviation = sqrt(weights * weights + beyond * beyond + l->noise * l->noise);
     e.extrapolated = sqrt(variance) / e.ms > fmax(UNCERTAIN, 3 * l->noise) || outside > log2(BEYOND);
     e.undecided = largest < UNDECIDED && between > l->noise * l->noise * e.ms * e.ms;
-    e.lo_ms = e.ms * exp(-l->quantile * e.deviation);
-    e.hi_ms = e.ms * exp(l->quantile * e.deviation);
+    double factor = exp(fmin(l->quantile * e.deviation, log(WIDEST)));
+    e.lo_ms = e.ms / factor;
+    e.hi_ms = e.ms * factor;
     return e;
 }
 
@@ -195,7 +215,7 @@ struct linear_estimate linear_predict(const struct linear *l, const struct featu
 void linear_weights(const struct linear *l, double weight[FT_COUNT]) {
     memset(weight, 0, FT_COUNT * sizeof *weight);
     for (size_t v = 0; v < VIEW_COUNT; v++)
-        for (size_t j = 0; j < FT_LEARNED; j++) weight[j] += l->share[v] * l->weight[v][j];
+        for (size_t j = 0; j < FT_LEARNED; j++) weight[j] += l->share[v] * l->safe[v][j];
     for (size_t i = 0; i < COUNT_OF(kin); i++) weight[kin[i].feature] = weight[kin[i].kin];
 }
 
@@ -210,22 +230,43 @@ static void set_range(struct linear *l, const struct samples *s) {
     }
 }
 
+/* What a feature costs that no sample holds is known from its kind alone. */
+static void fill_absent(struct linear *l, const struct samples *s, size_t view, const double *coarse) {
+    for (size_t j = 0; j < FT_LEARNED; j++) {
+        bool present = false;
+        for (size_t i = 0; i < s->n && !present; i++) present = s->x[view][i * s->p + j] > 0;
+        if (present) continue;
+        l->weight[view][j] = coarse[j];
+        l->covariance[j * FT_LEARNED + j] += l->share[view] * coarse[j] * coarse[j];
+    }
+}
+
 void linear_from_weights(struct linear *l, const struct samples *s, enum view view, const double *weight,
-                         const double *covariance, double noise) {
+                         const double *covariance, double noise, struct arena *scratch) {
+    double coarse[FT_LEARNED];
     *l = (struct linear){.noise = noise, .quantile = Z90};
     l->share[view] = 1;
     memcpy(l->weight[view], weight, sizeof l->weight[view]);
     if (covariance) memcpy(l->covariance, covariance, sizeof l->covariance);
+    coarse_fit(s, view, coarse, scratch);
+    fill_absent(l, s, view, coarse);
+    safe_fit(s, view, coarse, noise, l->safe[view], scratch);
     set_range(l, s);
 }
 
-void posterior_linear(const struct posterior *post, const struct samples *s, struct linear *l) {
+void posterior_linear(const struct posterior *post, const struct samples *s, struct linear *l, struct arena *scratch) {
     *l = (struct linear){.noise = post->noise, .quantile = Z90};
     for (size_t v = 0; v < post->n_views; v++) {
+        double coarse[FT_LEARNED], prior[FT_LEARNED];
         l->share[v] = post->share[v];
+        if (l->share[v] <= 0) continue;
         memcpy(l->weight[v], post->weight[v], sizeof l->weight[v]);
         for (size_t j = 0; post->covariance[v] && j < FT_LEARNED * FT_LEARNED; j++)
             l->covariance[j] += post->share[v] * post->covariance[v][j];
+        coarse_fit(s, (enum view)v, coarse, scratch);
+        fill_absent(l, s, v, coarse);
+        for (size_t j = 0; j < FT_LEARNED; j++) prior[j] = fmax(l->weight[v][j], 0);
+        safe_fit(s, (enum view)v, prior, l->noise, l->safe[v], scratch);
     }
     set_range(l, s);
 }

@@ -75,10 +75,11 @@ static void errors(const double *x, const double *y, const uint32_t *rows, size_
     fit->rms = sqrt(fit->rms);
 }
 
-/* Posterior of the weights (times their scales) around the non-negative ones; both are overwritten. */
-static void free_signs(const struct equations *e, double rms, double *share, double *covariance) {
+/* Posterior of the weights (times their scales) around the non-negative ones, as if from `rows` rows; both are
+ * overwritten. */
+static void free_signs(const struct equations *e, double rms, double rows, double *share, double *covariance) {
     size_t p = e->p;
-    double noise = fmax(rms, SMALLEST_NOISE), total = 0, precision = (double)e->n / (noise * noise);
+    double noise = fmax(rms, SMALLEST_NOISE), total = 0, precision = rows / (noise * noise);
     for (size_t j = 0; j < p; j++) total += share[j];
     for (size_t j = 0; j < p; j++) {
         double own = WEIGHT_SD * share[j], any = SHARE_SD * total, prior = 1 / (own * own + any * any);
@@ -123,7 +124,11 @@ struct fit fit_source(const struct samples *s, const double *scale, double trim,
         for (size_t j = 0; j < p; j++) nonnegative[j] = scale[j] > 0 ? share[j] / scale[j] : 0;
         errors(s->x[v], s->y, rows, e.n, p, nonnegative, &fit);
         if (fit.mape >= best.mape - 1e-9) continue;
-        free_signs(&e, fit.rms, share, spread);
+        /* Rows of one space tell the same over and over: the covariance is that of fewer. */
+        double again[FT_COUNT];
+        memcpy(again, share, p * sizeof *again);
+        free_signs(&e, fit.rms, (double)e.n, share, spread);
+        free_signs(&e, fit.rms, fmin((double)e.n, ROWS_THAT_COUNT), again, spread);
         unscale(scale, p, share, spread);
         best = fit;
         errors(s->x[v], s->y, rows, e.n, p, share, &best);

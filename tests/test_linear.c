@@ -47,7 +47,7 @@ static struct linear some_linear(void) {
     measure_with(&s, 0, w, 0, 0);
     for (size_t j = 0; j < FT_LEARNED; j++) covariance[j * FT_LEARNED + j] = 1e-6;
     covariance[1] = covariance[FT_LEARNED] = 3e-7;
-    linear_from_weights(&l, &s, VIEW_PRUNE, w, covariance, 0.03);
+    linear_from_weights(&l, &s, VIEW_PRUNE, w, covariance, 0.03, &memory);
     return l;
 }
 
