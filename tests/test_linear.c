@@ -1,7 +1,10 @@
 /* Fits on many measurements, and linear targets as files. */
 #include "learned.h"
+#include "onnx_latency.h"
 
 #include <cjson/cJSON.h>
+#include <glob.h>
+#include <stdio.h>
 
 TestSuite(linear, .init = learned_setup, .fini = learned_teardown);
 
@@ -40,11 +43,11 @@ Test(linear, fit_finds_weights_and_view) {
 }
 
 static struct linear some_linear(void) {
-    struct samples s = random_networks(10, 1, 1);
+    struct samples s = random_networks(10, VIEW_COUNT, 1);
     double w[FT_LEARNED], covariance[FT_LEARNED * FT_LEARNED] = {0};
     struct linear l;
     truth(w);
-    measure_with(&s, 0, w, 0, 0);
+    measure_with(&s, VIEW_PRUNE, w, 0, 0);
     for (size_t j = 0; j < FT_LEARNED; j++) covariance[j * FT_LEARNED + j] = 1e-6;
     covariance[1] = covariance[FT_LEARNED] = 3e-7;
     linear_from_weights(&l, &s, VIEW_PRUNE, w, covariance, 0.03, &memory);
@@ -60,6 +63,7 @@ Test(linear, survives_its_file) {
     cr_assert_eq(linear_read(&read, again, "t.json", &memory, &messages), ST_OK, "%s", messages.message);
     cr_expect_arr_eq(read->weight, l.weight, sizeof l.weight);
     cr_expect_arr_eq(read->covariance, l.covariance, sizeof l.covariance);
+    cr_expect_arr_eq(read->safe, l.safe, sizeof l.safe);
     cr_expect_eq(read->noise, l.noise);
     cr_expect_eq(read->samples, l.samples);
     cJSON_free(text);
@@ -75,6 +79,7 @@ Test(linear, refuses_bad_files) {
         {"{\"views\":[{\"view\":\"half\",\"share\":1}]}", "a view is"},
         {"{\"views\":[{\"view\":\"kept\",\"share\":-1}]}", "negative"},
         {"{\"views\":[{\"view\":\"kept\",\"share\":1,\"weights\":{\"speed\":1}}]}", "unknown feature \"speed\""},
+        {"{\"views\":[{\"view\":\"kept\",\"share\":1,\"safe\":{\"const\":-1}}]}", "safe weight is negative"},
         {"{\"views\":[{\"view\":\"kept\",\"share\":1}],\"features\":[\"const\"],\"covariance\":[1,2]}",
          "needs 1 numbers"},
     };
@@ -117,4 +122,62 @@ Test(linear, says_when_it_is_far_out) {
     struct linear_estimate outside = linear_predict(&l, f);
     cr_expect(outside.extrapolated);
     cr_expect(outside.deviation > 2 * inside.deviation, "%g against %g", outside.deviation, inside.deviation);
+}
+
+/* ---- The measured targets on networks unlike those they were fitted on ---- */
+
+static const struct net {
+    const char *name, *input;
+    int64_t shape[4]; /* behind the batch, until 0 */
+} nets[] = {
+    {"mobilenet_v2", "input", {3, 224, 224}},
+    {"resnet18", "input", {3, 224, 224}},
+    {"bert_4_layers", NULL, {64}},
+    {"unet", "input", {3, 128, 128}},
+};
+
+static void open_net(ol_context *context, const struct net *net, int64_t batch, ol_model **model) {
+    char path[4096];
+    const int64_t dims[] = {batch, net->shape[0], net->shape[1], net->shape[2]};
+    snprintf(path, sizeof path, SOURCE_DIR "/models/nets/%s.onnx", net->name);
+    cr_assert_eq(ol_model_open(context, path, model), OL_OK, "%s", ol_model_error(*model));
+    if (net->input) {
+        cr_assert_eq(ol_model_set_shape(*model, net->input, dims, 4), OL_OK);
+        return;
+    }
+    cr_assert_eq(ol_model_set_batch(*model, batch), OL_OK);
+    cr_assert_eq(ol_model_set_dim(*model, "sequence", net->shape[0]), OL_OK);
+}
+
+static double priced(ol_model *model, const ol_target *target, const char *net, const char *path) {
+    const ol_estimate *e;
+    cr_assert_eq(ol_model_predict(model, target, &e), OL_OK, "%s: %s", net, ol_model_error(model));
+    cr_expect(e->latency_ms > 1e-3 && e->latency_ms < 1e6, "%s on %s: %g ms", net, path, e->latency_ms);
+    cr_expect(e->lo_ms > 0 && e->lo_ms <= e->latency_ms && e->hi_ms >= e->latency_ms, "%s on %s", net, path);
+    cr_expect(e->hi_ms <= 10.001 * e->latency_ms && e->lo_ms >= e->latency_ms / 10.001, "%s on %s", net, path);
+    return e->latency_ms;
+}
+
+/* Latencies are positive, finite, bounded in their intervals, and grow with the batch. */
+Test(linear, measured_targets_price_any_network) {
+    glob_t found;
+    cr_assert_eq(glob(SOURCE_DIR "/models/targets/measured-*.json", 0, NULL, &found), 0);
+    cr_assert(found.gl_pathc > 20);
+    ol_context *context = ol_context_new(NULL);
+    for (size_t n = 0; n < COUNT_OF(nets); n++) {
+        ol_model *model[2];
+        for (int64_t b = 0; b < 2; b++) open_net(context, &nets[n], b ? 8 : 1, &model[b]);
+        for (size_t i = 0; i < found.gl_pathc; i++) {
+            ol_target *target;
+            const char *path = found.gl_pathv[i];
+            cr_assert_eq(ol_target_open(context, path, &target), OL_OK, "%s", ol_target_error(target));
+            double one = priced(model[0], target, nets[n].name, path);
+            double eight = priced(model[1], target, nets[n].name, path);
+            cr_expect(eight > one, "%s on %s: %g ms, batch 8 %g ms", nets[n].name, path, one, eight);
+            ol_target_free(target);
+        }
+        for (int b = 0; b < 2; b++) ol_model_free(model[b]);
+    }
+    ol_context_free(context);
+    globfree(&found);
 }
