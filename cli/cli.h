@@ -45,7 +45,8 @@ enum option_group {
     G_COUNT = 512,    /* --count */
     G_BATCH = 1024,   /* --batch alone */
     G_MEASURE = 2048, /* --threads --runs --per-node --provider */
-    G_SEARCH = 4096   /* --budget and what steers a search */
+    G_SEARCH = 4096,  /* --budget and what steers a search */
+    G_CALIBRATE = 8192 /* --minutes --threads --name */
 };
 
 enum format { FORMAT_TABLE, FORMAT_JSON, FORMAT_CSV };
@@ -237,6 +238,7 @@ int results_print(const struct results *, const struct options *, int code);
 ol_context *study_context(const struct options *);                 /* logs warnings unless quiet */
 void split_list(struct texts *, const char *list, char **storage); /* at ','; free both; NULL: nothing */
 /* Says what went wrong, frees the study and gives the exit code. */
+char *base_name(const char *path); /* "phones/pixel9.json" is called pixel9; the caller frees it */
 int study_end(ol_study *, ol_status);
 
 /* ---- cmd_*.c ---- */
@@ -250,6 +252,7 @@ int command_adapt(const struct options *);
 int command_plan(const struct options *);
 int command_evaluate(const struct options *);
 int command_build(const struct options *);
+int command_calibrate(const struct options *);
 int command_measure(const struct options *);
 int command_search(const struct options *);
 

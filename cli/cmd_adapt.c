@@ -5,14 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* "phones/pixel9.json" is called pixel9. */
-static char *name_of(const char *path) {
-    const char *slash = strrchr(path, '/');
-    char *name = xstrdup(slash ? slash + 1 : path), *dot = strrchr(name, '.');
-    if (dot && dot != name) *dot = '\0';
-    return name;
-}
-
 static void say(const ol_adapted *a) {
     char percent[NUMBER_SIZE];
     printf("%s: %zu networks, noise %s", a->path, a->rows, format_percent(percent, a->noise));
@@ -36,7 +28,7 @@ int command_adapt(const struct options *o) {
     if (!o->output) return usage_error(o->command, "name the new target's file with -o");
     if (!o->proxies) return usage_error(o->command, "name proxies with --proxy, or --proxy auto");
     split_list(&proxies, o->proxies, &storage);
-    name = o->name ? xstrdup(o->name) : name_of(o->output);
+    name = o->name ? xstrdup(o->name) : base_name(o->output);
     ol_adaptation spec = {.measurements = o->measurements,
                           .space = o->space,
                           .batch = o->batch,

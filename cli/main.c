@@ -29,6 +29,10 @@ const struct command commands[] = {
      G_COMMON | G_STUDY | G_TABLE, NULL, command_evaluate},
     {"build", "SPACE ARCH -o M.onnx", "an ONNX model from a search-space architecture", G_COMMON | G_BATCH, NULL,
      command_build},
+    {"calibrate", "-o T.json", "a target for this machine, measured here", G_COMMON | G_CALIBRATE,
+     "ONNX Runtime is profiled on random networks for --minutes (default 5), which are kept beside the target: "
+     "an\ninterrupted calibration goes on, another one adds to it. Leave the machine alone meanwhile.",
+     command_calibrate},
     {"measure", "MODEL...", "real latency on this machine, through ONNX Runtime", G_COMMON | G_MODEL | G_MEASURE,
      "Inputs are made up. The library is found through ORT_DYLIB_PATH, the loader, or node_modules.", command_measure},
     {"search", "MODEL|--space S -t TARGET --budget MS -o OUT", "rewrites a model, or finds an architecture, that fits",

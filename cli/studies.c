@@ -27,6 +27,13 @@ void split_list(struct texts *list, const char *text, char **storage) {
     }
 }
 
+char *base_name(const char *path) {
+    const char *slash = strrchr(path, '/');
+    char *name = xstrdup(slash ? slash + 1 : path), *dot = strrchr(name, '.');
+    if (dot && dot != name) *dot = '\0';
+    return name;
+}
+
 int study_end(ol_study *study, ol_status status) {
     if (status != OL_OK) fprintf(stderr, PROGRAM_NAME ": %s\n", ol_study_error(study));
     ol_study_free(study);

@@ -312,6 +312,28 @@ typedef struct ol_scores {
 
 OL_API ol_status ol_evaluate(ol_context *, const ol_experiment *, const ol_scores **, ol_study **) OL_MUST_CHECK;
 
+typedef struct ol_calibration {
+    const char *output; /* file of the new target; the measurements are kept beside it, in OUTPUT.measurements, and an
+                           interrupted calibration goes on from them */
+    const char *name;   /* of the new target; NULL: "host" */
+    double minutes;     /* to spend measuring; 0: 5 */
+    int threads;        /* of an operator; 0: 1 */
+    uint64_t seed;      /* of the networks that are measured */
+    void (*progress)(void *user, size_t networks, double share); /* may be NULL */
+    void *user;
+} ol_calibration;
+
+typedef struct ol_calibrated {
+    const char *path, *source; /* source: where the target's numbers come from */
+    const char *journal;       /* the file of measurements; NULL without ONNX Runtime */
+    size_t networks, kernels;  /* measured */
+    double error;              /* relative, one standard deviation, on networks left out; without ONNX Runtime: assumed */
+} ol_calibrated;
+
+/* This machine as a target: ONNX Runtime profiled on random networks or, where it is missing, compiled kernels timed by
+ * onnx-latency-codegen (a warning says so). OL_EMISSING: neither is there. */
+OL_API ol_status ol_calibrate(ol_context *, const ol_calibration *, const ol_calibrated **, ol_study **) OL_MUST_CHECK;
+
 /* ---- Measuring on this machine, through ONNX Runtime (loaded when asked for, in a process of its own) ---- */
 
 typedef struct ol_measuring {
