@@ -20,6 +20,8 @@ SAMPLES = ["mobilenet_v2", "resnet18", "bert_4_layers", "unet", "ssdlite320"]
 SIZES = ["--dim", "sequence=128", "--dim", "height=256", "--dim", "width=256"]
 RANKED = 1000
 TARGET = "raspberry-pi-4"
+MEASURED = "measured-raspi4"
+DATA = os.environ.get("ONNX_LATENCY_DATA", os.path.join(ROOT, "..", "shared", "data", "latency"))
 
 
 def cost(runs, *command):
@@ -83,6 +85,48 @@ def ranking():
     shutil.rmtree(folder)
 
 
+def spaces():
+    """Inside one process (bench/space_speed.c)."""
+    folder = os.path.join(BUILD, "speed")
+    os.makedirs(folder, exist_ok=True)
+    yield from subprocess.run([os.path.join(BUILD, "bin", "space_speed"), folder], check=True, capture_output=True,
+                              text=True).stdout.splitlines()
+
+
+def table(space):
+    return os.path.join(DATA, space + ".csv")
+
+
+def experiments():
+    """Whole processes on the measured tables, where those are at hand."""
+    accuracy = os.path.join(BUILD, "accuracy.csv")
+    with open(table("nasbench201"), encoding="utf-8") as rows, open(accuracy, "w", encoding="utf-8") as out:
+        for i, row in enumerate(rows):
+            out.write(row.split(",")[0] + ("," + str(i) if i else ",accuracy") + "\n")
+    commands = {
+        "`evaluate`, 5,000 FBNet architectures, 20 seeds, one device":
+            ["evaluate", "--space", "fbnet", "--table", table("fbnet"), "--targets", "raspi4"],
+        "`evaluate`, 5,000 FBNet architectures, 20 seeds, every device":
+            ["evaluate", "--space", "fbnet", "--table", table("fbnet")],
+        "`search`, all 15,625 of NAS-Bench-201 priced and ranked":
+            ["search", "--space", "nasbench201", "--score-table", accuracy, "-t", MEASURED, "--budget", "1000",
+             "-o", os.path.join(BUILD, "speed", "chosen.onnx")],
+    }
+    yield "| experiment | seconds |"
+    yield "|---|---:|"
+    for what, command in commands.items():
+        yield f"| {what} | {cost(1, PROGRAM, command[0], '-q', *command[1:])[0] / 1e3:.2f} |"
+
+
+def searching():
+    priced = 4000
+    command = [PROGRAM, "search", "-q", "--plan", "--jobs", "1", os.path.join(NETS, "mobilenet_v2.onnx"), "-t", TARGET,
+               "--budget", "15", "-o", os.path.join(BUILD, "speed", "fitted.onnx"), "--evaluations"]
+    few, many = (cost(3, *command, str(n))[0] for n in (1, priced))
+    yield f"`search` on MobileNetV2 prices {priced / max(many - few, 1e-3) * 1e3:.0f} candidates a second on one core:"
+    yield f"{priced} in {many / 1e3:.2f} s, start-up of {few / 1e3:.2f} s taken off."
+
+
 def page():
     empty = cost(201, "/bin/true")[0]
     yield "# Performance"
@@ -103,6 +147,18 @@ def page():
     yield f"{RANKED} models, copies of {', '.join(SAMPLES)} (`models/nets`), on `{TARGET}`."
     yield ""
     yield from ranking()
+    yield ""
+    yield "## Search spaces"
+    yield "One process, one core, processor time. Features from parts that were lowered before, against the whole graph's, in all views."
+    yield "Adapting weighs every measured target; it is timed from the file of measurements to the new target's."
+    yield ""
+    yield from spaces()
+    if os.path.isdir(DATA):
+        yield ""
+        yield from experiments()
+    yield ""
+    yield "## search"
+    yield from searching()
 
 
 def main():
