@@ -62,8 +62,7 @@ static enum status ready(struct model_search *ms, ol_search *s) {
     TRY(parse_importance(s->request->importance, &ms->importance, &s->base.diag));
     struct graph *g = graph_clone(model, &s->base.arena);
     TRY(infer(g, NULL, &s->base.arena, &s->base.diag));
-    knobs_find(&ms->knobs, g, COUPLING_FREER, alignment(s->request), ms->importance, s->request->seed,
-               &s->base.arena);
+    knobs_find(&ms->knobs, g, COUPLING_FREER, alignment(s->request), ms->importance, s->request->seed, &s->base.arena);
     score_start(&ms->score, &ms->knobs, &s->base.arena);
     ms->max = arena_array(&s->base.arena, ms->knobs.n_groups + ms->knobs.n_drops + 1u, sizeof *ms->max);
     for (uint32_t i = 0; i < ms->knobs.n_groups; i++) ms->max[i] = (uint16_t)ms->knobs.groups[i].n_steps;
@@ -94,12 +93,21 @@ static enum status verify(const struct model_search *ms, const struct config *co
     return rewrite_verify(&ms->knobs, config, g, diag);
 }
 
+/* What the file says of its outputs holds for the cut model too, names of open sizes and all. */
+static void declare_as_before(const struct graph *before, struct graph *g) {
+    for (uint32_t i = 0; i < g->bodies[0].n_outputs; i++) {
+        const struct tensor *t = &before->tensors[g->bodies[0].outputs[i]];
+        if (t->rank >= 0) tensor_set_shape(g, g->bodies[0].outputs[i], t->dtype, t->dims, t->rank);
+    }
+}
+
 static enum status write_model(const struct model_search *ms, const uint16_t *genes, const char *path,
                                struct arena *arena, struct diag *diag) {
     struct config config = config_of(ms, genes, arena);
     struct graph *cut;
     TRY(rewrite_apply(&ms->knobs, &config, arena, &cut, diag));
     TRY(verify(ms, &config, cut, arena, diag));
+    declare_as_before(ms->r->model->graph, cut);
     return onnx_write(cut, path, cut->n_files > 1, diag);
 }
 

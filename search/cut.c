@@ -183,7 +183,9 @@ enum status rewrite_apply(const struct knobs *k, const struct config *config, st
                           struct diag *diag) {
     struct cut cut = cut_start(k, config, true, arena);
     *out = shrunk(k, config, &cut, k->g);
-    return structure_adjust(*out, &cut, diag);
+    TRY(structure_adjust(*out, &cut, diag));
+    merge_copies(*out, k, arena);
+    return ST_OK;
 }
 
 static bool survives(const struct graph *g, uint32_t id) {

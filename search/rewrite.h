@@ -74,6 +74,8 @@ enum status rewrite_apply(const struct knobs *, const struct config *, struct ar
 struct graph *rewrite_shapes(const struct knobs *, const struct config *, const struct graph *of, struct arena *);
 /* After inference on the result: every live tensor has the predicted shape, or ST_MODEL. */
 enum status rewrite_verify(const struct knobs *, const struct config *, const struct graph *, struct diag *) MUST_CHECK;
+/* merge.c: copies of one initializer that a cut left the same become one again. */
+void merge_copies(struct graph *g, const struct knobs *, struct arena *);
 /* drops.c */
 void drops_find(struct knobs *, struct arena *);
 /* prepare.c */

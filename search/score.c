@@ -1,7 +1,7 @@
 /* Retained importance. */
 #include "score.h"
 
-#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 static double squared_norm(const struct tensor *t) {
@@ -24,14 +24,32 @@ static bool is_weight(const struct graph *g, const struct node *node, uint32_t t
            (kind == KC_CONV || kind == KC_CONV_TRANSPOSE || kind == KC_GEMM || kind == KC_RNN);
 }
 
-static void add_weight(struct score *s, size_t *cap, uint32_t node, uint32_t tensor, struct arena *arena) {
-    const struct knobs *k = s->knobs;
-    struct weight_score w = {.tensor = tensor, .node = node, .energy = squared_norm(&k->g->tensors[tensor])};
-    uint32_t *groups = arena_array(arena, k->n_groups + 1u, sizeof *groups);
+static int by_axis(const void *a, const void *b) {
+    const struct axis_part *x = a, *y = b;
+    if (x->axis != y->axis) return x->axis < y->axis ? -1 : 1;
+    return (x->group > y->group) - (x->group < y->group);
+}
+
+/* Several groups lie side by side on one axis where tensors were concatenated. */
+static void add_parts(const struct knobs *k, struct weight_score *w, struct arena *arena) {
+    struct axis_part *parts = NULL;
+    size_t cap = 0;
     for (uint32_t g = 0; g < k->n_groups; g++)
-        for (uint32_t i = 0; i < k->groups[g].n_axes; i++)
-            if (k->groups[g].axes[i].tensor == tensor) groups[w.n_groups++] = g, i = k->groups[g].n_axes;
-    w.groups = groups;
+        for (uint32_t i = 0; i < k->groups[g].n_axes; i++) {
+            const struct group_axis *at = &k->groups[g].axes[i];
+            if (at->tensor != w->tensor) continue;
+            double units = (double)k->groups[g].n_units * (double)at->per_unit;
+            parts = arena_grow(arena, parts, w->n_parts, &cap, w->n_parts + 1, sizeof *parts);
+            parts[w->n_parts++] =
+                (struct axis_part){at->axis, g, units / (double)couple_size(&k->coupling, at->tensor, at->axis)};
+        }
+    if (parts) qsort(parts, w->n_parts, sizeof *parts, by_axis);
+    w->parts = parts;
+}
+
+static void add_weight(struct score *s, size_t *cap, uint32_t node, uint32_t tensor, struct arena *arena) {
+    struct weight_score w = {.tensor = tensor, .node = node, .energy = squared_norm(&s->knobs->g->tensors[tensor])};
+    add_parts(s->knobs, &w, arena);
     s->weights = arena_grow(arena, s->weights, s->n_weights, cap, s->n_weights + 1, sizeof *s->weights);
     s->weights[s->n_weights++] = w;
 }
@@ -62,13 +80,24 @@ void score_start(struct score *s, const struct knobs *k, struct arena *arena) {
     s->kept = kept;
 }
 
+/* Of each axis what its groups lost is missing; what lies in no group stays. */
+static double kept_of(const struct score *s, const struct weight_score *w, const struct config *config) {
+    double share = 1;
+    for (size_t i = 0; i < w->n_parts;) {
+        double lost = 0;
+        int32_t axis = w->parts[i].axis;
+        for (; i < w->n_parts && w->parts[i].axis == axis; i++) {
+            uint32_t group = w->parts[i].group;
+            lost += w->parts[i].share * (1 - s->kept[group][config->removed[group]]);
+        }
+        share *= 1 - lost;
+    }
+    return share;
+}
+
 double score_of(const struct score *s, const struct config *config, const struct graph *g) {
     double sum = 0;
-    for (size_t i = 0; i < s->n_weights; i++) {
-        const struct weight_score *w = &s->weights[i];
-        double share = g->nodes[w->node].dead ? 0 : w->energy;
-        for (size_t k = 0; k < w->n_groups; k++) share *= s->kept[w->groups[k]][config->removed[w->groups[k]]];
-        sum += share;
-    }
+    for (size_t i = 0; i < s->n_weights; i++)
+        if (!g->nodes[s->weights[i].node].dead) sum += s->weights[i].energy * kept_of(s, &s->weights[i], config);
     return sum;
 }

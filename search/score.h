@@ -13,9 +13,13 @@ struct score {
     struct weight_score {
         uint32_t tensor;
         double energy; /* share of the model's squared weight norm */
-        size_t n_groups;
-        const uint32_t *groups;
         uint32_t node; /* that reads it */
+        size_t n_parts;
+        const struct axis_part { /* ordered by axis */
+            int32_t axis;
+            uint32_t group;
+            double share; /* of the axis that the group's units make up */
+        } * parts;
     } * weights;
     const double *const *kept; /* by group, by steps removed: share of importance that stays */
 };

@@ -1,0 +1,147 @@
+"""Searched models are models: the checker takes them, ONNX Runtime runs them, inputs and outputs are those of the
+original, and the budget is met. What a file holds besides the graph survives."""
+
+import json
+import os
+import tempfile
+import unittest
+
+import harness
+
+harness.need("torch", "torchvision")
+onnx, numpy = harness.need("onnx", "numpy")
+from onnx import TensorProto, helper, numpy_helper  # noqa: E402
+
+import runtime  # noqa: E402
+import search_models  # noqa: E402  (needs torch)
+import zoo  # noqa: E402
+
+FOLDER = os.path.join(os.path.dirname(harness.ZOO), "search_models")
+LARGE = {"convnext_tiny": (1, 3, 224, 224), "vit_b_16": (1, 3, 224, 224)}
+TARGET = "apple-m1"
+SIZES = {"bert": {"batch": 2, "sequence": 11}, "unet": {"batch": 1}}
+
+
+def signature(path):
+    graph = onnx.load(path, load_external_data=False).graph
+    weights = {tensor.name for tensor in graph.initializer}
+    return [value.SerializeToString() for value in graph.input if value.name not in weights] + [
+        value.SerializeToString() for value in graph.output]
+
+
+def search(path, output, share, *options):
+    """The result as JSON; the budget is a share of what the model takes."""
+    predicted = json.loads(harness.run("predict", path, "-t", TARGET, "-f", "json", *options).stdout)
+    budget = predicted["results"][0]["latency_ms"] * share
+    done = harness.run("search", path, "-t", TARGET, "--budget", f"{budget}", "--risk", "0.5", "--evaluations", "3000",
+                       "-f", "json", "-o", output, *options)
+    return json.loads(done.stdout), budget
+
+
+class Search(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        search_models.export(FOLDER)
+        zoo.export(harness.ZOO, list(LARGE))
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.output = os.path.join(folder.name, "out.onnx")
+
+    def check(self, name, path, inputs):
+        options = [word for key, size in SIZES.get(name, {}).items() for word in ("--dim", f"{key}={size}")]
+        outputs = runtime.node("output_shapes.js", path, json.dumps(inputs))
+        for share in (0.7, 0.4):
+            with self.subTest(name, share=share):
+                found, budget = search(path, self.output, share, *options)
+                self.assertTrue(found["met"])
+                again = json.loads(harness.run("predict", self.output, "-t", TARGET, "-f", "json", *options).stdout)
+                self.assertLessEqual(again["results"][0]["latency_ms"], budget * 1.000001)
+                self.assertAlmostEqual(again["results"][0]["latency_ms"], found["chosen"]["latency_ms"], places=6)
+                onnx.checker.check_model(self.output)
+                self.assertEqual(signature(path), signature(self.output))
+                self.assertEqual(runtime.node("output_shapes.js", self.output, json.dumps(inputs)), outputs)
+                print(f"{name} to {share}: score {found['chosen']['score']:.3f} of {found['evaluated']}", flush=True)
+
+    def test_small(self):
+        for name, (_, _, inputs, _) in search_models.MODELS.items():
+            if name != "recurrent":  # which launches bound
+                self.check(name, os.path.join(FOLDER, name + ".onnx"), inputs)
+
+    def test_large(self):
+        for name, shape in LARGE.items():
+            inputs = {"input": {"dtype": "float32", "shape": shape}}
+            self.check(name, os.path.join(harness.ZOO, name + ".onnx"), inputs)
+
+
+def plain_model():
+    """Two convolutions; metadata, a doc string and a field that no schema knows."""
+    def weight(name, *shape):
+        data = numpy.random.default_rng(1).standard_normal(shape).astype(numpy.float32)
+        return numpy_helper.from_array(data, name)
+    nodes = [helper.make_node("Conv", ["x", "a"], ["h"], "first", kernel_shape=[3, 3], doc_string="the first"),
+             helper.make_node("Relu", ["h"], ["r"], "middle"),
+             helper.make_node("Conv", ["r", "b"], ["y"], "second", kernel_shape=[1, 1])]
+    graph = helper.make_graph(nodes, "plain", [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 64, 64])],
+                              [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 4, 62, 62])],
+                              [weight("a", 512, 3, 3, 3), weight("b", 4, 512, 1, 1)], doc_string="two layers")
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], producer_name="a test",
+                              doc_string="a model", model_version=7, domain="somewhere")
+    helper.set_model_props(model, {"license": "none", "author": "nobody"})
+    return model
+
+
+class Kept(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
+        self.model, self.output = self.path("in.onnx"), self.path("out.onnx")
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def test_what_is_not_cut(self):
+        unknown = b"\xd2\x3e\x05hello"  # field 1002, length-delimited
+        with open(self.model, "wb") as stream:
+            stream.write(plain_model().SerializeToString() + unknown)
+        search(self.model, self.output, 0.5)
+        before, after = plain_model(), onnx.load(self.output)
+        for field in ("producer_name", "doc_string", "model_version", "domain", "metadata_props", "opset_import",
+                      "ir_version"):
+            self.assertEqual(getattr(before, field), getattr(after, field), field)
+        self.assertEqual(after.graph.doc_string, "two layers")
+        self.assertEqual([(n.name, n.op_type, n.doc_string) for n in before.graph.node],
+                         [(n.name, n.op_type, n.doc_string) for n in after.graph.node])
+        with open(self.output, "rb") as stream:
+            self.assertIn(unknown, stream.read())
+        kept = numpy_helper.to_array(after.graph.initializer[0])
+        whole = numpy_helper.to_array(before.graph.initializer[0])
+        self.assertLess(len(kept), len(whole))
+        for row in kept:
+            self.assertTrue(any(numpy.array_equal(row, one) for one in whole))
+
+    def test_external_data(self):
+        onnx.save(plain_model(), self.model, save_as_external_data=True, location="weights.bin", size_threshold=64)
+        search(self.model, self.output, 0.5)
+        stored = onnx.load(self.output, load_external_data=False)
+        self.assertEqual({t.data_location for t in stored.graph.initializer}, {TensorProto.EXTERNAL})
+        onnx.checker.check_model(self.output)
+
+    def test_shared_weights(self):
+        """A weight that two layers share stays one weight."""
+        model = plain_model()
+        model.graph.node.insert(2, helper.make_node("Conv", ["r", "c"], ["s"], "twice_a", kernel_shape=[1, 1]))
+        model.graph.node.insert(3, helper.make_node("Conv", ["s", "c"], ["t"], "twice_b", kernel_shape=[1, 1]))
+        model.graph.node[4].input[0] = "t"
+        data = numpy.random.default_rng(2).standard_normal((512, 512, 1, 1)).astype(numpy.float32)
+        model.graph.initializer.append(numpy_helper.from_array(data, "c"))
+        onnx.save(model, self.model)
+        found, _ = search(self.model, self.output, 0.8)
+        self.assertTrue(found["met"])
+        self.assertLessEqual(os.path.getsize(self.output), os.path.getsize(self.model))
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
