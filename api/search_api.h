@@ -5,7 +5,7 @@
 #include "api.h"
 #include "find.h"
 #include "score.h"
-#include "space.h"
+#include "space_piece.h"
 
 struct ol_search {
     struct object base;
@@ -17,6 +17,7 @@ struct ol_search {
 
 struct search_worker { /* a thread's own memory: forgotten after every candidate */
     struct arena scratch;
+    struct space_cache cache; /* this one is kept */
     jmp_buf oom;
     struct diag diag;
 };

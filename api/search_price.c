@@ -57,12 +57,18 @@ void search_workers_start(ol_search *s) {
     const ol_search_request *r = s->request;
     s->n_workers = r->jobs ? r->jobs : cpu_count();
     s->workers = arena_array(&s->base.arena, s->n_workers, sizeof *s->workers);
-    for (unsigned i = 0; i < s->n_workers; i++)
-        arena_init(&s->workers[i].scratch, s->base.arena.allocator, &s->workers[i].oom);
+    for (unsigned i = 0; i < s->n_workers; i++) {
+        struct search_worker *w = &s->workers[i];
+        arena_init(&w->scratch, s->base.arena.allocator, &w->oom);
+        space_cache_init(&w->cache, s->base.arena.allocator, &w->oom);
+    }
 }
 
 void search_workers_free(ol_search *s) {
-    for (unsigned i = 0; s->workers && i < s->n_workers; i++) arena_free(&s->workers[i].scratch);
+    for (unsigned i = 0; s->workers && i < s->n_workers; i++) {
+        arena_free(&s->workers[i].scratch);
+        space_cache_free(&s->workers[i].cache);
+    }
     s->workers = NULL;
 }
 

@@ -20,13 +20,15 @@ struct space_search {
 };
 
 static enum status price_arch(const struct space_search *ss, const struct arch *a, struct outcome *o,
-                              struct arena *arena, struct diag *diag) {
+                              struct search_worker *worker) {
+    struct arena *arena = &worker->scratch;
+    struct diag *diag = &worker->diag;
     bool all_linear = true;
     for (size_t t = 0; t < ss->r->n_targets; t++) all_linear = all_linear && ss->r->targets[t]->target->linear;
     struct features views[VIEW_COUNT] = {{{0}}};
     struct graph *g = NULL;
     if (all_linear)
-        TRY(space_features(ss->space, a, 1, views, arena, diag));
+        TRY(space_features_cached(&worker->cache, ss->space, a, 1, views, arena, diag));
     else {
         g = space_graph(ss->space, a, 1, 0, true, arena);
         struct run run = {.graph = g, .scratch = arena, .diag = diag};
@@ -75,8 +77,8 @@ static void price_row(void *user, size_t i, unsigned worker) {
     struct outcome *o = &ss->outcomes[i];
     o->score = NAN;
     if (setjmp(ss->s->workers[worker].oom)) return;
-    struct arena *arena = search_worker_begin(ss->s, worker);
-    if (price_arch(ss, &ss->archs[i], o, arena, &ss->s->workers[worker].diag) == ST_OK) o->score = ss->scores[i];
+    search_worker_begin(ss->s, worker);
+    if (price_arch(ss, &ss->archs[i], o, &ss->s->workers[worker]) == ST_OK) o->score = ss->scores[i];
 }
 
 static bool fits(const struct space_search *ss, const struct outcome *o) {
@@ -165,7 +167,7 @@ static bool judge(void *user, const uint16_t *genes, struct outcome *o, unsigned
     if (setjmp(ss->s->workers[worker].oom)) return false;
     struct arena *arena = search_worker_begin(ss->s, worker);
     struct diag *diag = &ss->s->workers[worker].diag;
-    if (price_arch(ss, &a, o, arena, diag) != ST_OK) return false;
+    if (price_arch(ss, &a, o, &ss->s->workers[worker]) != ST_OK) return false;
     o->score = ss->r->score_cmd ? command_score(ss, &a, arena, diag) : capacity(ss, &a, arena, diag);
     return true;
 }

@@ -11,6 +11,7 @@ struct space_cache {
     struct map index; /* bytes of a struct block to its place in `pieces` */
     struct piece **pieces;
     size_t n_pieces, cap_pieces;
+    bool busy; /* still set at the next call: memory ran out on the way, and what is kept may be half made */
 };
 
 void space_cache_init(struct space_cache *, const struct allocator *, jmp_buf *on_oom);

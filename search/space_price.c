@@ -56,7 +56,7 @@ void space_cache_free(struct space_cache *c) {
 }
 
 static void make_room(struct space_cache *c) {
-    if (c->arena.used_bytes < CACHE_BYTES) return;
+    if (c->arena.used_bytes < CACHE_BYTES && !c->busy) return;
     arena_reset(&c->arena);
     map_init(&c->index, &c->arena);
     c->pieces = NULL;
@@ -127,8 +127,10 @@ enum status space_features_cached(struct space_cache *c, const struct space *s, 
     const struct piece *pieces[BLOCKS_MAX];
     bool whole = true;
     make_room(c);
+    c->busy = true;
     space_blocks(s, a, batch, &blocks);
     for (size_t i = 0; i < blocks.n; i++) TRY(find_piece(c, &blocks.at[i], space_views(s), &pieces[i], scratch, diag));
     for (size_t v = 0; v < space_views(s) && whole; v++) whole = add_pieces(pieces, blocks.n, v, &features[v], scratch);
+    c->busy = false;
     return whole ? ST_OK : space_features(s, a, batch, features, scratch, diag);
 }
