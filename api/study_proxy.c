@@ -10,7 +10,7 @@ struct proxies {
 
 static void add_proxy(ol_study *s, struct proxies *list, const struct target *t) {
     double *weight = arena_array(&s->base.arena, FT_COUNT, sizeof *weight);
-    struct proxy proxy = {.name = t->name, .weight = weight};
+    struct proxy proxy = {.name = t->name, .weight = weight, .noise = t->linear->noise};
     linear_weights(t->linear, weight);
     memcpy(proxy.share, t->linear->share, sizeof proxy.share);
     PUSH(&s->base.arena, list, at, proxy);

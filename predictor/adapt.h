@@ -97,6 +97,7 @@ struct proxy {
     const double *weight; /* p, ms a unit */
     const double *scale;  /* p: feature means where it was measured; NULL: those of the bank's reference */
     double share[VIEW_COUNT];
+    double noise; /* relative error of its own fit; 0: unknown */
 };
 
 struct bank {
@@ -106,6 +107,7 @@ struct bank {
     double *rows;                     /* n_rows * p latency shares */
     double *mean, *covariance;        /* p; p * p: the spread of devices */
     double *factor;                   /* p * p: lower Cholesky factor of the prior covariance */
+    double *log_noise;                /* prior over the noise levels */
     double (*view_share)[VIEW_COUNT]; /* n_rows + 1 of them, the last for components without a device */
 };
 

@@ -17,13 +17,15 @@
 #include <string.h>
 
 static const double widths[] = {1e-4, 1.0 / 16, 1.0 / 4, 1, 4, 16};
-static const double noises[] = {0.003, 0.006, 0.01, 0.02, 0.03, 0.045, 0.06, 0.08, 0.1, 0.15, 0.2, 0.3};
+static const double noises[] = {0.0005, 0.0015, 0.003, 0.006, 0.01, 0.02, 0.03, 0.045, 0.06, 0.08, 0.1, 0.15, 0.2, 0.3};
 static const double vague[] = {0.3, 1}; /* prior variances of components that know no device */
 
-#define N_GRID      (COUNT_OF(widths) * COUNT_OF(noises))
-#define NEAR        0.1  /* spread around one proxy, as a share of the spread of devices */
-#define COUPLING    0.5  /* of a proxy's component: its own graph view rather than the bank's average */
-#define SMALL_SHARE 1e-6 /* posterior mass below which a component is left out */
+#define N_GRID       (COUNT_OF(widths) * COUNT_OF(noises))
+#define NEAR         0.1  /* spread around one proxy, as a share of the spread of devices */
+#define COUPLING     0.5  /* of a proxy's component: its own graph view rather than the bank's average */
+#define NOISE_SPREAD 0.7  /* deviation of log noise around that of a proxy's own fit */
+#define NOISE_ANY    0.3  /* prior mass of a noise that no proxy has */
+#define SMALL_SHARE  1e-6 /* posterior mass below which a component is left out */
 
 /* ---- Analytic proxies: what a device would be that is limited by one thing ---- */
 
@@ -140,6 +142,24 @@ static void spread(struct bank *b, struct arena *arena) {
         for (size_t k = j + 1; k < p; k++) b->factor[j * p + k] = 0;
 }
 
+/* Devices measured the same way err alike: the prior over noise has a bump at the error of every proxy's own fit. */
+static void noise_prior(struct bank *b, const struct proxy *proxies, size_t n, struct arena *arena) {
+    size_t known = 0;
+    double total = 0, *prior = arena_array(arena, COUNT_OF(noises), sizeof *prior);
+    for (size_t i = 0; i < n; i++) {
+        known += proxies[i].noise > 0;
+        for (size_t k = 0; k < COUNT_OF(noises) && proxies[i].noise > 0; k++) {
+            double z = log(noises[k] / fmax(proxies[i].noise, noises[0])) / NOISE_SPREAD;
+            prior[k] += exp(-0.5 * z * z);
+        }
+    }
+    for (size_t k = 0; k < COUNT_OF(noises); k++) total += prior[k];
+    double any = known ? NOISE_ANY : 1;
+    for (size_t k = 0; k < COUNT_OF(noises); k++)
+        prior[k] = log((total > 0 ? (1 - any) * prior[k] / total : 0) + any / COUNT_OF(noises));
+    b->log_noise = prior;
+}
+
 void bank_init(struct bank *b, const struct samples *reference, const struct proxy *proxies, size_t n_proxies,
                struct arena *arena) {
     assert(reference->p == FT_LEARNED && reference->n > 0);
@@ -148,6 +168,7 @@ void bank_init(struct bank *b, const struct samples *reference, const struct pro
     feature_scale(b, reference);
     collect_rows(b, proxies, n_proxies, arena);
     spread(b, arena);
+    noise_prior(b, proxies, n_proxies, arena);
 }
 
 /* ---- One component on one view ---- */
@@ -254,7 +275,7 @@ static void solve(struct workspace *ws, size_t view, const struct component *c, 
     rest = fmax(rest, 0);
     for (size_t i = 0; i < N_GRID; i++) {
         double g = widths[i / COUNT_OF(noises)], sigma = noises[i % COUNT_OF(noises)], variance = sigma * sigma;
-        double log_p = c->log_prior - ws->sum_log_y - 0.5 * rest / variance;
+        double log_p = c->log_prior + ws->bank->log_noise[i % COUNT_OF(noises)] - ws->sum_log_y - 0.5 * rest / variance;
         log_p -= ((double)n - (double)r - 1) * log(sigma); /* one direction went with the projection */
         for (size_t k = 0; k < r; k++) {
             double t = g * out->d[k] * out->d[k] + variance;

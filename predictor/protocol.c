@@ -88,7 +88,7 @@ enum status sources_fit(struct sources *out, const struct table *t, const struct
         for (size_t k = 0; k < s.n; k++)
             for (size_t j = 0; j < t->p; j++) scale[j] += s.x[0][k * t->p + j] / (double)s.n;
         struct fit fit = fit_source(&s, scale, SOURCE_TRIM, weight, NULL, arena);
-        out->proxies[i] = (struct proxy){.name = c->name, .weight = weight, .scale = scale};
+        out->proxies[i] = (struct proxy){.name = c->name, .weight = weight, .scale = scale, .noise = fit.rms};
         out->proxies[i].share[fit.view] = 1;
         if (e->method != METHOD_ADAPROXY) continue;
         out->onehot_weights[i] = arena_array(arena, t->encoding, sizeof(double));
