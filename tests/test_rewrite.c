@@ -1,0 +1,227 @@
+/* What may be cut of small graphs, and what a cut leaves: every rule of couple.def that moves channels about. */
+#include "rewrite.h"
+#include "small_graphs.h"
+
+static struct knobs knobs;
+
+static void find_as(enum coupling_view view, int64_t align) {
+    run = (struct run){.graph = b.graph, .scratch = &arena, .diag = &diag};
+    cr_assert_eq(passes_run(&run, PASSES_ANALYSIS), ST_OK, "%s", diag.message);
+    knobs_find(&knobs, b.graph, view, align, IMPORTANCE_L2, 1, &arena);
+}
+
+static void find_knobs(int64_t align) {
+    find_as(COUPLING_OUTER, align);
+}
+
+/* The cut, inferred again from its inputs alone; every shape must be the one that the coupling predicts. */
+static struct graph *apply(const struct config *config) {
+    struct graph *g;
+    cr_assert_eq(rewrite_apply(&knobs, config, &arena, &g, &diag), ST_OK, "%s", diag.message);
+    cr_assert_eq(graph_check(g, &diag), ST_OK, "%s", diag.message);
+    struct graph *again = graph_clone(g, &arena);
+    for (uint32_t t = 0; t < again->n_tensors; t++) {
+        if (again->tensors[t].producer == NONE || again->tensors[t].flags & TF_OUTPUT) continue;
+        again->tensors[t].rank = RANK_UNKNOWN;
+        again->tensors[t].value = NULL;
+    }
+    struct run infer = {.graph = again, .scratch = &arena, .diag = &diag};
+    cr_assert_eq(passes_run(&infer, PASSES_ANALYSIS), ST_OK, "%s", diag.message);
+    cr_assert_eq(rewrite_verify(&knobs, config, again, &diag), ST_OK, "%s", diag.message);
+    return g;
+}
+
+static struct graph *cut_all(uint32_t steps) {
+    struct config config = config_new(&knobs, &arena);
+    for (uint32_t i = 0; i < knobs.n_groups; i++)
+        config.removed[i] = (uint16_t)(steps < knobs.groups[i].n_steps ? steps : knobs.groups[i].n_steps);
+    return apply(&config);
+}
+
+static int64_t size_of(const struct graph *g, uint32_t tensor, int32_t axis) {
+    return g->tensors[tensor].dims[axis].value;
+}
+
+static uint32_t weight_of(uint32_t tensor) {
+    return b.graph->nodes[producer(tensor)].inputs[1];
+}
+
+TestSuite(rewrite, .init = small_setup, .fini = small_teardown);
+
+Test(rewrite, channels_between_two_convolutions) {
+    uint32_t x = image(3, 8), h = conv_norm(x, 3, 16, 3), r = build_unary(&b, "Relu", h);
+    build_output(&b, build_conv(&b, r, 16, 5, 1, 1, 1, true), "y");
+    find_knobs(1);
+    cr_assert_eq(knobs.n_groups, 1);
+    cr_expect_eq(knobs.groups[0].n_units, 16);
+    struct graph *g = cut_all(6);
+    cr_expect_eq(size_of(g, r, 1), 10);
+    cr_expect_eq(size_of(g, x, 1), 3, "the input stays as it is");
+    cr_expect_eq(g->tensors[g->bodies[0].outputs[0]].dims[1].value, 5, "the output too");
+}
+
+Test(rewrite, the_least_important_goes_and_the_rest_is_copied) {
+    uint32_t x = image(3, 4), h = build_conv(&b, x, 3, 6, 1, 1, 1, false), w = weight_of(h);
+    build_output(&b, build_conv(&b, h, 6, 4, 1, 1, 1, false), "y");
+    float *data = arena_copy(&arena, b.graph->tensors[w].data.bytes, 18 * sizeof *data);
+    for (int i = 0; i < 18; i++) data[i] = (float)(i / 3 == 2 ? 0.001 : i + 1);
+    b.graph->tensors[w].data.bytes = (const uint8_t *)data;
+    uint32_t last = weight_of(b.graph->bodies[0].outputs[0]);
+    float *second = arena_copy(&arena, b.graph->tensors[last].data.bytes, 24 * sizeof *second);
+    for (int i = 0; i < 24; i++) second[i] = 1;
+    b.graph->tensors[last].data.bytes = (const uint8_t *)second;
+    find_knobs(1);
+    struct graph *g = cut_all(1);
+    cr_assert_eq(size_of(g, w, 0), 5);
+    const float *kept = (const float *)(const void *)g->tensors[w].data.bytes;
+    for (int i = 0; i < 15; i++) cr_expect_float_eq(kept[i], i + (i < 6 ? 1 : 4), 1e-6);
+}
+
+Test(rewrite, a_residual_block_ties_its_ends_and_can_go) {
+    uint32_t x = image(3, 8), h = build_conv(&b, x, 3, 12, 3, 1, 1, true);
+    uint32_t inner = build_unary(&b, "Relu", build_conv(&b, h, 12, 20, 3, 1, 1, true));
+    uint32_t sum = build_binary(&b, "Add", build_conv(&b, inner, 20, 12, 3, 1, 1, true), h);
+    build_output(&b, build_conv(&b, sum, 12, 2, 1, 1, 1, true), "y");
+    find_knobs(1);
+    cr_expect_eq(knobs.n_groups, 2);
+    cr_assert_eq(knobs.n_drops, 1);
+    cr_expect_eq(knobs.drops[0].keep, h);
+    struct config config = config_new(&knobs, &arena);
+    config.dropped[0] = true;
+    struct graph *g = apply(&config);
+    cr_expect(g->nodes[producer(inner)].dead, "what only the block needed goes with it");
+    cr_expect_eq(size_of(cut_all(4), sum, 1), 8);
+}
+
+Test(rewrite, two_tensors_one_after_the_other_are_two_groups) {
+    uint32_t x = image(3, 8), p = build_conv(&b, x, 3, 8, 1, 1, 1, true), q = build_conv(&b, x, 3, 10, 1, 1, 1, true);
+    struct attr axis = attr_int(&b, "axis", 1);
+    uint32_t both = build_node(&b, "Concat", (uint32_t[]){p, q}, 2, &axis, 1);
+    uint32_t y = build_conv(&b, both, 18, 4, 1, 1, 1, true);
+    build_output(&b, y, "y");
+    find_knobs(1);
+    cr_assert_eq(knobs.n_groups, 2);
+    struct config config = config_new(&knobs, &arena);
+    config.removed[1] = 3;
+    struct graph *g = apply(&config);
+    cr_expect_eq(size_of(g, p, 1), 8);
+    cr_expect_eq(size_of(g, q, 1), 7);
+    cr_expect_eq(size_of(g, weight_of(y), 1), 15);
+}
+
+Test(rewrite, an_unknown_operator_freezes_what_it_touches) {
+    uint32_t x = image(3, 8), h = build_conv(&b, x, 3, 8, 1, 1, 1, true);
+    uint32_t odd = build_unary(&b, "NoSuchOperator", h), k = build_conv(&b, h, 8, 12, 1, 1, 1, true);
+    build_output(&b, odd, "odd");
+    build_output(&b, build_conv(&b, k, 12, 4, 1, 1, 1, true), "y");
+    find_knobs(1);
+    cr_assert_eq(knobs.n_groups, 1, "only the channels that it does not see");
+    cr_expect_eq(knobs.groups[0].n_units, 12);
+}
+
+Test(rewrite, depthwise_channels_go_with_their_input) {
+    uint32_t x = image(3, 8), h = build_conv(&b, x, 3, 16, 1, 1, 1, true),
+             d = build_conv(&b, h, 16, 16, 3, 1, 16, true);
+    build_output(&b, build_conv(&b, d, 16, 4, 1, 1, 1, true), "y");
+    find_knobs(1);
+    cr_assert_eq(knobs.n_groups, 1);
+    struct graph *g = cut_all(5);
+    cr_expect_eq(size_of(g, weight_of(d), 0), 11);
+    cr_expect_eq(node_int(&g->nodes[producer(d)], "group", 1), 11);
+}
+
+static uint32_t grouped(void) {
+    uint32_t x = image(3, 8), h = build_conv(&b, x, 3, 32, 1, 1, 1, true), d = build_conv(&b, h, 32, 32, 3, 1, 8, true);
+    build_output(&b, build_conv(&b, d, 32, 4, 1, 1, 1, true), "y");
+    return d;
+}
+
+Test(rewrite, whole_groups_of_a_convolution) {
+    uint32_t d = grouped();
+    find_knobs(1);
+    cr_assert_eq(knobs.groups[0].n_units, 8);
+    struct graph *g = cut_all(3);
+    cr_expect_eq(size_of(g, d, 1), 20);
+    cr_expect_eq(node_int(&g->nodes[producer(d)], "group", 1), 5);
+    cr_expect_eq(size_of(g, weight_of(d), 1), 4);
+}
+
+Test(rewrite, the_width_of_groups) {
+    uint32_t d = grouped();
+    find_as(COUPLING_INNER, 1);
+    cr_assert_eq(knobs.n_groups, 2, "inputs and outputs of every group");
+    struct graph *g = cut_all(1);
+    cr_expect_eq(node_int(&g->nodes[producer(d)], "group", 1), 8);
+    cr_expect_eq(size_of(g, weight_of(d), 1), 3);
+    cr_expect_eq(size_of(g, d, 1), 24);
+}
+
+Test(rewrite, a_flattened_channel_is_many_elements) {
+    uint32_t x = image(3, 4), h = build_conv(&b, x, 3, 8, 1, 1, 1, true), flat = build_unary(&b, "Flatten", h);
+    uint32_t y = build_gemm(&b, flat, 128, 10, true);
+    build_output(&b, y, "y");
+    find_knobs(1);
+    cr_assert_eq(knobs.n_groups, 1);
+    cr_expect_eq(size_of(cut_all(3), flat, 1), 80);
+}
+
+Test(rewrite, stated_shapes_follow) {
+    uint32_t x = image(3, 4), h = build_conv(&b, x, 3, 8, 1, 1, 1, true);
+    uint32_t target = build_ints(&b, (int64_t[]){1, 8, 16}, 3);
+    uint32_t rows = build_node(&b, "Reshape", (uint32_t[]){h, target}, 2, NULL, 0);
+    uint32_t back =
+        build_node(&b, "Reshape", (uint32_t[]){rows, build_ints(&b, (int64_t[]){1, 8, 4, 4}, 4)}, 2, NULL, 0);
+    build_output(&b, build_conv(&b, back, 8, 2, 1, 1, 1, true), "y");
+    find_knobs(1);
+    struct graph *g = cut_all(2);
+    const struct node *n = &g->nodes[producer(rows)];
+    cr_expect_eq(tensor_read(g, &g->tensors[n->inputs[1]])->at[1].d.value, 6);
+}
+
+Test(rewrite, sizes_stay_aligned) {
+    uint32_t x = image(3, 8), h = build_conv(&b, x, 3, 48, 1, 1, 1, true), k = build_conv(&b, h, 48, 12, 1, 1, 1, true);
+    build_output(&b, build_conv(&b, k, 12, 4, 1, 1, 1, true), "y");
+    find_knobs(8);
+    cr_assert_eq(knobs.n_groups, 2);
+    cr_expect_eq(knobs.groups[0].step, 8);
+    cr_expect_eq(knobs.groups[0].n_steps, 5, "eight stay");
+    cr_expect_eq(knobs.groups[1].step, 4, "as far as it was aligned");
+    cr_expect_eq(size_of(cut_all(2), h, 1), 32);
+}
+
+Test(rewrite, a_mean_over_channels_is_said) {
+    uint32_t x = image(3, 8), h = build_conv(&b, x, 3, 16, 1, 1, 1, true);
+    struct attr axes = attr_ints(&b, "axes", (int64_t[]){1}, 1);
+    uint32_t mean = build_node(&b, "ReduceMean", &h, 1, &axes, 1);
+    build_output(&b, build_conv(&b, build_binary(&b, "Sub", h, mean), 16, 4, 1, 1, 1, true), "y");
+    find_knobs(1);
+    cr_assert_eq(knobs.n_groups, 1);
+    cr_expect(knobs.groups[0].statistics);
+}
+
+Test(rewrite, a_maximum_over_channels_keeps_them) {
+    uint32_t x = image(3, 8), h = build_conv(&b, x, 3, 16, 1, 1, 1, true);
+    struct attr axes = attr_ints(&b, "axes", (int64_t[]){1}, 1);
+    build_output(&b, build_node(&b, "ReduceMax", &h, 1, &axes, 1), "y");
+    find_knobs(1);
+    cr_expect_eq(knobs.n_groups, 0);
+}
+
+Test(rewrite, shared_weights_stay_shared_where_they_stay_equal) {
+    uint32_t x = image(3, 8), h = build_conv(&b, x, 3, 8, 1, 1, 1, true), k = build_conv(&b, h, 8, 8, 1, 1, 1, true);
+    uint32_t bias = b.graph->nodes[producer(h)].inputs[2];
+    uint32_t last = build_conv(&b, k, 8, 2, 1, 1, 1, true);
+    build_output(&b, last, "y");
+    uint32_t inputs[3];
+    memcpy(inputs, b.graph->nodes[producer(k)].inputs, sizeof inputs);
+    inputs[2] = bias;
+    b.graph->nodes[producer(k)].inputs = inputs;
+    find_knobs(1);
+    cr_assert_eq(knobs.n_groups, 2, "a shared bias couples nothing");
+    struct config config = config_new(&knobs, &arena);
+    struct graph *g = apply(&config);
+    cr_expect_eq(g->nodes[producer(h)].inputs[2], g->nodes[producer(k)].inputs[2]);
+    config.removed[0] = 2;
+    g = apply(&config);
+    cr_expect_neq(g->nodes[producer(h)].inputs[2], g->nodes[producer(k)].inputs[2]);
+}
