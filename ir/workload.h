@@ -5,11 +5,11 @@
 
 /* ---- What a target's runtime does to a graph ---- */
 
-enum view { /* which nodes run; study: "graph views" */
-    VIEW_KEPT,  /* every node as written */
-    VIEW_PRUNE, /* zero constants dropped, dead code removed from the output backwards */
-    VIEW_FULL,  /* forward and backward reachability: nothing that only sees zeros */
-    VIEW_COUNT
+enum view {             /* which nodes run; study: "graph views" */
+            VIEW_KEPT,  /* every node as written */
+            VIEW_PRUNE, /* zero constants dropped, dead code removed from the output backwards */
+            VIEW_FULL,  /* forward and backward reachability: nothing that only sees zeros */
+            VIEW_COUNT
 };
 
 const char *view_name(enum view);
@@ -35,27 +35,27 @@ struct runtime {
 
 struct kernel {
     enum kernel_class kind;
-    const char *op;            /* operator of the first node, e.g. "Conv"; lowerings may name their own ("ReorderInput") */
+    const char *op; /* operator of the first node, e.g. "Conv"; lowerings may name their own ("ReorderInput") */
     uint32_t first_node, n_nodes; /* workload->nodes: the graph's nodes it covers, the one that names it first */
     uint32_t first_pred, n_preds; /* workload->preds: kernels whose results it reads */
-    enum dtype dtype;          /* of the main arithmetic */
-    int64_t macs, flops;       /* flops: 2 a MAC plus one an elementwise, reduction, pooling, normalisation operation */
+    enum dtype dtype;             /* of the main arithmetic */
+    int64_t macs, flops; /* flops: 2 a MAC plus one an elementwise, reduction, pooling, normalisation operation */
     int64_t in_bytes, out_bytes; /* activations read and written */
-    int64_t weight_bytes;      /* constants read */
+    int64_t weight_bytes;        /* constants read */
     int64_t params;
-    int64_t count;             /* how often it runs (body of a Loop); 1 */
+    int64_t count; /* how often it runs (body of a Loop); 1 */
     /* Shape facts. Convolutions and pools: batch, spatial extents (1-D: h = 1; 3-D: depth folded into h). Products:
      * positions = rows, c_in = K, c_out = N, batch = number of products. Others: positions * c_out = elements out. */
     int64_t batch, groups, c_in, c_out;
     int64_t in_h, in_w, out_h, out_w;
     int32_t kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w;
     int32_t pad_top, pad_left, pad_bottom, pad_right;
-    int64_t positions;         /* batch * output positions */
-    int64_t reduction;         /* length of the sum behind one output element: kh*kw*c_in/groups; pool kh*kw; else 0 */
-    int32_t n_inputs;          /* data inputs */
+    int64_t positions; /* batch * output positions */
+    int64_t reduction; /* length of the sum behind one output element: kh*kw*c_in/groups; pool kh*kw; else 0 */
+    int32_t n_inputs;  /* data inputs */
     bool has_activation, has_residual; /* fused into it */
-    int32_t variant;           /* a lowering's own detail (broadcast kind, transposed axes, ...) */
-    int64_t chunk;             /* elements that move, or are summed up or normalised, in one piece; 0: not said */
+    int32_t variant;                   /* a lowering's own detail (broadcast kind, transposed axes, ...) */
+    int64_t chunk; /* elements that move, or are summed up or normalised, in one piece; 0: not said */
 };
 
 /* Variants of the "ort" lowering. */
@@ -65,7 +65,7 @@ enum broadcast { BCAST_NONE, BCAST_SCALAR, BCAST_LAST, BCAST_CHANNEL, BCAST_OTHE
 struct workload {
     const char *model;
     size_t n_kernels, cap_kernels;
-    struct kernel *kernels;     /* in execution order */
+    struct kernel *kernels; /* in execution order */
     size_t n_nodes, cap_nodes;
     uint32_t *nodes;
     size_t n_preds, cap_preds;

@@ -254,8 +254,9 @@ static struct target *make_target(const struct session *s, struct calibrated *c)
     t->vendor = "";
     t->runtime = (struct runtime){
         .lowering = "ort", .view = VIEW_KEPT, .block = s->settings.block, .threads = s->settings.threads};
-    t->validation = arena_printf(s->arena, "{\"method\":\"networks left out, five-fold\",\"networks\":%zu,\"relative_error\":%.3f}",
-                                 c->networks, c->error);
+    t->validation =
+        arena_printf(s->arena, "{\"method\":\"networks left out, five-fold\",\"networks\":%zu,\"relative_error\":%.3f}",
+                     c->networks, c->error);
     return t;
 }
 

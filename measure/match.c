@@ -10,8 +10,8 @@
 enum status lower_probe(uint64_t seed, uint32_t number, int64_t block, int threads, struct profile *p,
                         struct arena *arena, struct diag *diag) {
     struct runtime runtime = {.lowering = "ort", .view = VIEW_KEPT, .block = block, .threads = threads};
-    struct run run = {.graph = probe_build(seed, number, true, arena), .scratch = arena, .diag = diag,
-                      .runtime = &runtime};
+    struct run run = {
+        .graph = probe_build(seed, number, true, arena), .scratch = arena, .diag = diag, .runtime = &runtime};
     TRY(passes_run(&run, PASSES_ALL));
     *p = (struct profile){.number = number,
                           .n_kernels = run.workload->n_kernels,

@@ -164,7 +164,8 @@ void family_stem(struct probe *p) {
     int64_t size = PICK(p, 224, 224, 224, 192, 160, 256, 299), act = PICK(p, 0, 1, 1, 2, 3, 4);
     int64_t kernel = PICK(p, 3, 3, 3, 7, 7, 11, 4);
     probe_image(p, PICK(p, 3, 3, 3, 3, 1, 4), size);
-    probe_conv_square(p, PICK(p, 16, 16, 24, 32, 32, 40, 48, 64, 64, 96), kernel, kernel == 3 ? PICK(p, 1, 2, 2, 2) : 4 - 2 * (kernel == 7), 1);
+    probe_conv_square(p, PICK(p, 16, 16, 24, 32, 32, 40, 48, 64, 64, 96), kernel,
+                      kernel == 3 ? PICK(p, 1, 2, 2, 2) : 4 - 2 * (kernel == 7), 1);
     probe_activation(p, act);
     if (probe_chance(p, 0.4)) probe_pool(p, "MaxPool", 3, 2);
     if (p->c <= 64 && p->h <= 160) {

@@ -195,15 +195,16 @@ void family_recurrent(struct probe *p) {
 
 /* Operators on plain tensors, with every way operands are broadcast. */
 void family_elementwise(struct probe *p) {
-    static const char *const unary[] = {"Relu", "Sigmoid", "Tanh",     "Exp",  "Sqrt",      "Abs", "Neg",
-                                        "Erf",  "Softplus", "LeakyRelu", "HardSigmoid", "Floor"};
+    static const char *const unary[] = {"Relu", "Sigmoid", "Tanh",     "Exp",       "Sqrt",        "Abs",
+                                        "Neg",  "Erf",     "Softplus", "LeakyRelu", "HardSigmoid", "Floor"};
     static const char *const binary[] = {"Add", "Add", "Mul", "Mul", "Sub", "Div", "Pow", "Max", "Min"};
     int64_t size = PICK(p, 112, 56, 56, 28, 28, 14, 7), c = probe_log_uniform(p, 16, 14336 / size, 4);
     probe_image(p, c, size);
     probe_unary(p, "Abs");
     uint32_t first = p->x;
     for (int i = 0; i < 12; i++) {
-        const int64_t channel[] = {1, c, 1, 1}, last[] = {size}, whole[] = {1, c, size, size}, row[] = {1, 1, size, size};
+        const int64_t channel[] = {1, c, 1, 1}, last[] = {size}, whole[] = {1, c, size, size},
+                      row[] = {1, 1, size, size};
         const char *op = binary[rng_below(&p->rng, COUNT_OF(binary))];
         uint32_t x = p->x;
         bool power = op[0] == 'P';

@@ -12,9 +12,9 @@ enum { PROBE_VERSION = 1 }; /* raised when a seed gives other networks than befo
 struct probe { /* a network while it grows */
     struct builder b;
     struct rng rng;
-    uint32_t x;     /* what the next layer reads */
-    int64_t c, h, w; /* its channels and sizes */
-    double macs, limit; /* so far; layers are added until then */
+    uint32_t x;                   /* what the next layer reads */
+    int64_t c, h, w;              /* its channels and sizes */
+    double macs, limit;           /* so far; layers are added until then */
     double weights, most_weights; /* parameters so far; most */
 };
 
@@ -51,7 +51,8 @@ void probe_reshape(struct probe *, const int64_t *dims, int32_t rank);
 void probe_transpose(struct probe *, const int64_t *perm, int32_t rank);
 uint32_t probe_slice(struct probe *, uint32_t x, int64_t axis, int64_t from, int64_t to);
 void probe_concat(struct probe *, const uint32_t *parts, uint32_t n, int64_t axis);
-void probe_matmul(struct probe *, int64_t rows, int64_t in, int64_t out, bool bias); /* by a constant; last axis is in */
+void probe_matmul(struct probe *, int64_t rows, int64_t in, int64_t out,
+                  bool bias); /* by a constant; last axis is in */
 void probe_layer_norm(struct probe *, int64_t width);
 void probe_gelu(struct probe *);
 void probe_softmax(struct probe *, int64_t axis);

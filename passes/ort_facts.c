@@ -23,8 +23,8 @@ static bool is_blocked(const struct node *node) {
 static int32_t conv_variant(const struct ort_graph *o, const struct node *node) {
     if (!is_blocked(node)) return CONV_IM2COL;
     uint32_t maker = ort_producer(o, node_in(node, 0));
-    bool blocked = maker != NONE && is_blocked(ort_node(o, maker)) &&
-                   strcmp(ort_node(o, maker)->op_type, "ReorderOutput") != 0;
+    bool blocked =
+        maker != NONE && is_blocked(ort_node(o, maker)) && strcmp(ort_node(o, maker)->op_type, "ReorderOutput") != 0;
     return blocked ? CONV_NCHWC : CONV_FROM_NCHW;
 }
 

@@ -6,7 +6,7 @@
 
 #define Z90          1.6448536269514722
 #define NEIGHBOURS   8
-#define OF_ONE_NET   2   /* neighbours of one network at most: it may have been disturbed as a whole */
+#define OF_ONE_NET   2 /* neighbours of one network at most: it may have been disturbed as a whole */
 #define SOFTEN       0.15
 #define SHRINK       1.2 /* the weight of no correction */
 #define FAR          3.5 /* distance from which nothing like the kernel was measured */

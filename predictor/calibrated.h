@@ -10,9 +10,9 @@
 struct cJSON;
 
 enum {
-    FORM_TERMS = 20,      /* most terms of a closed form */
-    FORM_SIGNS = 14,      /* what kernels of a class are compared by */
-    WEIGHT_KNOTS = 4      /* model sizes at which the cost of fetching weights is known */
+    FORM_TERMS = 20, /* most terms of a closed form */
+    FORM_SIGNS = 14, /* what kernels of a class are compared by */
+    WEIGHT_KNOTS = 4 /* model sizes at which the cost of fetching weights is known */
 };
 
 /* ---- kernel_form.c: one kernel in numbers, for fitting and predicting alike ---- */
@@ -39,10 +39,10 @@ void weight_hats(int64_t weight_bytes, double hats[WEIGHT_KNOTS]);
 
 struct calibrated_class {
     const char *name;
-    size_t n_terms, n_rows;         /* rows: kernels it was fitted on */
-    double coefficients[FORM_TERMS]; /* the last one is that of the weights' curve */
+    size_t n_terms, n_rows;                        /* rows: kernels it was fitted on */
+    double coefficients[FORM_TERMS];               /* the last one is that of the weights' curve */
     double centre[FORM_SIGNS], spread[FORM_SIGNS]; /* of the signs, for distances */
-    double error;                   /* typical relative error of a kernel left out */
+    double error;                                  /* typical relative error of a kernel left out */
     size_t n_near;
     float (*near)[FORM_SIGNS + 1]; /* n_near: standardised signs, then the log residual */
     uint32_t *net;                 /* n_near: the network a row is from */

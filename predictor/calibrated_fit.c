@@ -348,8 +348,7 @@ enum status calibrated_fit(struct calibrated **out, const struct calibration_row
     double *guess = arena_array(arena, n_rows + 1, sizeof *guess);
     guess_left_out(&f, guess);
     fit_all(&f, c);
-    for (size_t i = 0; i < c->n_classes; i++)
-        c->classes[i].error = class_error(&f, c->classes[i].name, guess, n_rows);
+    for (size_t i = 0; i < c->n_classes; i++) c->classes[i].error = class_error(&f, c->classes[i].name, guess, n_rows);
     c->error = net_error(&f, guess);
     c->scale = plain_scale(&f);
     c->networks = n_nets;

@@ -13,7 +13,8 @@ static void add_class(cJSON *list, const struct calibrated_class *class) {
     cJSON_AddStringToObject(object, "name", class->name);
     cJSON_AddNumberToObject(object, "kernels", (double)class->n_rows);
     cJSON_AddNumberToObject(object, "error", class->error);
-    cJSON_AddItemToObject(object, "coefficients", cJSON_CreateDoubleArray(class->coefficients, (int)class->n_terms + 1));
+    cJSON_AddItemToObject(object, "coefficients",
+                          cJSON_CreateDoubleArray(class->coefficients, (int)class->n_terms + 1));
     cJSON_AddItemToObject(object, "centre", cJSON_CreateDoubleArray(class->centre, FORM_SIGNS));
     cJSON_AddItemToObject(object, "spread", cJSON_CreateDoubleArray(class->spread, FORM_SIGNS));
     cJSON *near = cJSON_AddArrayToObject(object, "near");

@@ -29,7 +29,7 @@ static double at_least_1(int64_t n) {
 
 /* ---- Windows ---- */
 
-struct taps { /* of one axis, over all output positions */
+struct taps {        /* of one axis, over all output positions */
     double all;      /* taps that lie inside the input */
     double complete; /* positions where all of them do */
 };
@@ -66,8 +66,12 @@ static struct window_shape window_shape(const struct kernel *k) {
     struct taps w = count_taps(k->in_w, k->out_w, k->kernel_w, k->stride_w, k->dilation_w, k->pad_left);
     double edge = w.all - w.complete * k->kernel_w;
     double possible = (double)k->out_h * k->kernel_h * (double)k->out_w * k->kernel_w;
-    return (struct window_shape){batch * (double)k->out_h, batch * h.all,        w.complete,
-                                 edge,                     (double)k->kernel_w, (double)k->out_w,
+    return (struct window_shape){batch * (double)k->out_h,
+                                 batch * h.all,
+                                 w.complete,
+                                 edge,
+                                 (double)k->kernel_w,
+                                 (double)k->out_w,
                                  possible > 0 ? h.all * w.all / possible : 1};
 }
 
@@ -201,7 +205,8 @@ static double outputs_of(const struct kernel *k) {
 }
 
 static void memory_form(const struct kernel *k, struct kernel_form *f) {
-    double bytes = in_mb(k) + out_mb(k), elements = (double)(k->in_bytes > k->out_bytes ? k->in_bytes : k->out_bytes) / 4;
+    double bytes = in_mb(k) + out_mb(k),
+           elements = (double)(k->in_bytes > k->out_bytes ? k->in_bytes : k->out_bytes) / 4;
     bool window = k->kind == KC_POOL;
     term(f, 1);
     term(f, outputs_of(k) / 1e3);
@@ -218,7 +223,8 @@ static void memory_form(const struct kernel *k, struct kernel_form *f) {
 /* ---- Classes ---- */
 
 static const char *conv_name(const struct kernel *k, enum form *form) {
-    bool depthwise = k->groups > 1 && k->groups == k->c_in && k->c_out == k->c_in, pointwise = k->kernel_h * k->kernel_w == 1;
+    bool depthwise = k->groups > 1 && k->groups == k->c_in && k->c_out == k->c_in,
+         pointwise = k->kernel_h * k->kernel_w == 1;
     *form = k->variant == CONV_IM2COL ? FORM_PLAIN : depthwise ? FORM_DEPTHWISE : FORM_BLOCKED;
     if (k->kind == KC_CONV_TRANSPOSE) return *form = FORM_PLAIN, "conv-transpose";
     if (k->variant == CONV_IM2COL)
@@ -316,11 +322,17 @@ void kernel_form(const struct kernel *k, int64_t block, int64_t weight_bytes, st
 }
 
 const char *kernel_form_kin(const char *name, enum form form) {
-    static const char *const kin[][2] = {
-        {"depthwise-1x1", "depthwise"}, {"conv-grouped", "conv"},        {"conv-direct", "conv"},
-        {"conv-1x1", "conv"},           {"plain-depthwise", "plain-grouped"}, {"plain-grouped", "plain"},
-        {"plain-1x1", "plain"},         {"conv-transpose", "plain"},     {"GRU", "LSTM"},
-        {"RNN", "LSTM"},                {"matmul", "gemm"}};
+    static const char *const kin[][2] = {{"depthwise-1x1", "depthwise"},
+                                         {"conv-grouped", "conv"},
+                                         {"conv-direct", "conv"},
+                                         {"conv-1x1", "conv"},
+                                         {"plain-depthwise", "plain-grouped"},
+                                         {"plain-grouped", "plain"},
+                                         {"plain-1x1", "plain"},
+                                         {"conv-transpose", "plain"},
+                                         {"GRU", "LSTM"},
+                                         {"RNN", "LSTM"},
+                                         {"matmul", "gemm"}};
     for (size_t i = 0; i < COUNT_OF(kin); i++)
         if (strcmp(kin[i][0], name) == 0) return kin[i][1];
     return form == FORM_MEMORY && strcmp(name, "memory") != 0 ? "memory" : NULL;
