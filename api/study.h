@@ -4,10 +4,13 @@
 
 #include "adapt.h"
 #include "api.h"
+#include "space_piece.h"
 #include "space_table.h"
 
 struct ol_study {
     struct object base;
+    bool has_cache;
+    struct space_cache cache; /* of architectures' parts, once there was one */
 };
 
 /* ---- study.c ---- */

@@ -22,6 +22,12 @@ static struct samples as_samples(const struct matrix *m) {
     return s;
 }
 
+static struct space_cache *cache_of(ol_study *s) {
+    if (!s->has_cache) space_cache_init(&s->cache, s->base.arena.allocator, &s->base.oom);
+    s->has_cache = true;
+    return &s->cache;
+}
+
 /* Views that a space does not tell apart have the features of the first. */
 static enum status arch_row(ol_study *s, const struct space *space, const struct arch *arch, int64_t batch,
                             struct matrix *m, size_t row) {
@@ -36,7 +42,7 @@ static enum status arch_row(ol_study *s, const struct space *space, const struct
         longjmp(s->base.oom, 1);
     }
     diag_init(&diag, &scratch);
-    enum status status = space_features(space, arch, batch, features, &scratch, &diag);
+    enum status status = space_features_cached(cache_of(s), space, arch, batch, features, &scratch, &diag);
     if (status != ST_OK) diag_fail(&s->base.diag, status, "%s", diag.message);
     for (size_t v = 0; v < m->n_views && status == ST_OK; v++)
         features_fold(&features[v < space_views(space) ? v : 0], m->x[v] + row * FT_LEARNED);
