@@ -220,12 +220,15 @@ static const char *problem_id(const struct model_search *ms) {
         arena_printf(&ms->s->base.arena, "%s %u knobs", ms->knobs.g->path, ms->knobs.n_groups + ms->knobs.n_drops);
     for (size_t i = 0; i < r->n_targets; i++)
         id = arena_printf(&ms->s->base.arena, "%s, %s", id, r->targets[i]->target->name);
-    return arena_printf(&ms->s->base.arena, "%s, seed %llu", id, (unsigned long long)r->seed);
+    return arena_printf(&ms->s->base.arena, "%s, seed %llu, risk %g, align %lld, importance %s, score %s", id,
+                        (unsigned long long)r->seed, r->risk, (long long)ms->knobs.align,
+                        r->importance ? r->importance : "l2", r->score_cmd ? r->score_cmd : "retained");
 }
 
 static void set_up(struct model_search *ms) {
     const ol_search_request *r = ms->r;
-    ms->s->find = (struct find){.n_genes = ms->knobs.n_groups + ms->knobs.n_drops,
+    ms->s->find = (struct find){.strategy = ms->s->strategy,
+                                .n_genes = ms->knobs.n_groups + ms->knobs.n_drops,
                                 .n_targets = r->n_targets,
                                 .max = ms->max,
                                 .budget_ms = r->budgets_ms,

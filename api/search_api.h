@@ -10,6 +10,7 @@
 struct ol_search {
     struct object base;
     const ol_search_request *request; /* during the call */
+    enum strategy strategy;
     struct find find;
     struct search_worker *workers; /* by thread */
     unsigned n_workers;

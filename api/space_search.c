@@ -181,7 +181,8 @@ static enum status evolve_space(struct space_search *ss, ol_search_result *out, 
     for (size_t i = 0; i < n_genes; i++) ss->max[i] = (uint16_t)(space_options(ss->space, i) - 1);
     const char *id = arena_printf(&s->base.arena, "space %s, %s, seed %llu", ss->space->name,
                                   r->targets[0]->target->name, (unsigned long long)r->seed);
-    s->find = (struct find){.n_genes = n_genes,
+    s->find = (struct find){.strategy = s->strategy,
+                            .n_genes = n_genes,
                             .n_targets = r->n_targets,
                             .max = ss->max,
                             .budget_ms = r->budgets_ms,

@@ -79,8 +79,8 @@ struct options {
     const char *measurements, *name, *description, *vendor, *device, *source;
     int64_t samples, trials, count;            /* 0: not given */
     int64_t threads, runs, evaluations, align; /* 0: not given */
-    double risk, minutes;                      /* 0: not given */
-    const char *provider, *budgets, *score_table, *score_cmd, *importance, *resume, *frontier;
+    double risk, minutes, score_seconds;       /* 0: not given */
+    const char *provider, *budgets, *score_table, *score_cmd, *strategy, *importance, *resume, *frontier;
     bool list_knobs, plan;
     bool planned;
     bool quiet, per_kernel, time_passes, help;

@@ -370,9 +370,10 @@ typedef struct ol_search_request {
     const ol_target *const *targets;
     const double *budgets_ms; /* by target */
     size_t n_targets;         /* at most 7 */
-    double risk;              /* probability with which a budget may be missed; 0: 0.05, 0.5: no margin */
+    double risk;              /* probability with which a bound is missed; 0: 0.05 (0.3 with a table), 0.5: no margin */
     const char *importance;   /* of channels: "l2" (NULL), "l1", "random" */
     int64_t align;            /* channel counts stay multiples of it; 0: as the targets want */
+    const char *strategy;     /* "evolution" (NULL), or what it is compared with: "random", "uniform" */
     const char *score_table;  /* CSV `arch,accuracy` of the space: only its architectures are considered */
     const char *score_cmd;    /* prints a score; {} stands for the candidate's model file */
     double score_seconds;     /* that a command may take; 0: 60 */

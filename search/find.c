@@ -5,7 +5,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { UNIFORM_STARTS = 24, SAVE_EVERY = 8 };
+enum { UNIFORM_STARTS = 24, SAVE_EVERY = 8, SIMPLE_TRIES = 1000 };
 
 struct loop {
     const struct find *f;
@@ -142,6 +142,29 @@ static void refine(struct loop *l) {
     }
 }
 
+/* ---- What the search is compared with ---- */
+
+static const uint16_t *drawn(struct loop *l) {
+    const struct find *f = l->f;
+    uint16_t *genes = arena_array(f->arena, f->n_genes + 1, sizeof *genes);
+    double share = rng_unit(&l->evolve.rng);
+    for (size_t i = 0; i < f->n_genes; i++) genes[i] = (uint16_t)(rng_unit(&l->evolve.rng) * share * (f->max[i] + 1));
+    return genes;
+}
+
+static void try_simple(struct loop *l) {
+    const struct find *f = l->f;
+    const uint16_t *batch[EVOLVE_POPULATION];
+    struct candidate *priced = arena_array(f->arena, EVOLVE_POPULATION, sizeof *priced);
+    size_t total = f->evaluations ? f->evaluations : SIMPLE_TRIES;
+    for (size_t done = 0, n; done < total && (!done || !exhausted(l)); done += n) {
+        for (n = 0; n < EVOLVE_POPULATION && done + n < total; n++)
+            batch[n] = f->strategy == STRATEGY_RANDOM ? drawn(l) : uniform(f, (double)(done + n) / (double)total);
+        evolve_price(&l->evolve, batch, n, priced);
+        if (f->progress) f->progress(f->user, l->evolve.evaluated, (double)done / (double)total);
+    }
+}
+
 static enum status save(const struct loop *l, struct diag *diag) {
     return l->f->state_path ? state_save(l->f, &l->evolve, diag) : ST_OK;
 }
@@ -197,9 +220,12 @@ enum status find_best(const struct find *f, struct findings *out, struct diag *d
                                .jobs = f->jobs,
                                .arena = f->arena};
     rng_seed(&l.evolve.rng, f->seed);
-    TRY(start(&l, diag));
-    TRY(generations(&l, diag));
-    refine(&l);
+    if (f->strategy == STRATEGY_EVOLUTION) {
+        TRY(start(&l, diag));
+        TRY(generations(&l, diag));
+        refine(&l);
+    } else
+        try_simple(&l);
     report(&l, out);
     return out->n_frontier ? ST_OK : diag_fail(diag, ST_MODEL, "no setting could be priced");
 }

@@ -16,7 +16,14 @@ struct outcome {                       /* what a setting costs and is worth */
     double score;                      /* higher is better; NaN: none could be had */
 };
 
+enum strategy {
+    STRATEGY_EVOLUTION,
+    STRATEGY_RANDOM, /* settings drawn at random around a random share of every knob's range */
+    STRATEGY_UNIFORM /* the same share of every knob's range, yes-or-no knobs left alone */
+};
+
 struct find {
+    enum strategy strategy; /* the simple ones are there to be compared with */
     size_t n_genes, n_targets;
     const uint16_t *max;     /* by gene */
     const double *budget_ms; /* by target */
