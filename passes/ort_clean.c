@@ -17,7 +17,8 @@ static bool pads_nothing(const struct ort_graph *o, uint32_t node) {
         if (pads[i]) return false;
     if (pads) return true;
     uint32_t given = node_in(ort_node(o, node), 1);
-    return given != NONE && all_zero(ort_tensor(o, given)->value ? ort_tensor(o, given)->value
+    bool written = given != NONE && ort_tensor(o, given)->flags & TF_INITIALIZER; /* computed ones come too late */
+    return written && all_zero(ort_tensor(o, given)->value ? ort_tensor(o, given)->value
                                                                  : tensor_read(o->g, ort_tensor(o, given)));
 }
 

@@ -160,13 +160,21 @@ static void matmul_add(struct ort_graph *o, uint32_t matmul) {
     ort_set_inputs(o, matmul, (uint32_t[]){flat_in, w, bias}, 3);
 }
 
+/* A constant of one element, whether or not it is known. */
+static bool is_factor(const struct ort_graph *o, uint32_t tensor) {
+    if (!ort_constant(o, tensor)) return false;
+    const struct tensor *t = ort_tensor(o, tensor);
+    for (int32_t i = 0; i < t->rank; i++)
+        if (!dim_is(t->dims[i], 1)) return false;
+    return t->rank >= 0;
+}
+
 /* Scalar Mul or Div beside a MatMul vanishes in FusedMatMul's alpha. */
 static bool absorb_scale(struct ort_graph *o, uint32_t matmul) {
     uint32_t next = next_of(o, matmul), other;
-    double alpha;
     if (!ort_is(o, next, "Mul") && !ort_is(o, next, "Div")) return false;
     uint32_t constant = ort_constant_operand(o, next, &other);
-    if (constant == NONE || !ort_scalar(o, constant, &alpha) || other != out_of(o, matmul)) return false;
+    if (constant == NONE || !is_factor(o, constant) || other != out_of(o, matmul)) return false;
     ort_absorb(o, matmul, next);
     return true;
 }
@@ -190,10 +198,9 @@ static bool is_matrix_transpose(const struct ort_graph *o, uint32_t transpose, b
 
 static bool absorb_input(struct ort_graph *o, uint32_t matmul, uint32_t index) {
     uint32_t tensor = node_in(ort_node(o, matmul), index), from = ort_producer(o, tensor), data;
-    double alpha;
     bool swapped = false, transposed = ort_is(o, from, "Transpose") && is_matrix_transpose(o, from, &swapped);
     bool scaled = (ort_is(o, from, "Mul") || ort_is(o, from, "Div")) &&
-                  ort_scalar(o, ort_constant_operand(o, from, &data), &alpha) && !ort_constant(o, data);
+                  is_factor(o, ort_constant_operand(o, from, &data));
     if ((!transposed && !scaled) || ort_sole_reader(o, tensor) != matmul) return false;
     uint32_t inputs[] = {node_in(ort_node(o, matmul), 0), node_in(ort_node(o, matmul), 1)};
     inputs[index] = transposed ? node_in(ort_node(o, from), 0) : data;
@@ -303,18 +310,15 @@ static void join_pieces(struct ort_graph *o, uint32_t tensor) {
     }
 }
 
-/* A Transpose that moves only axes of one element is a Reshape. */
-static void reshape_transpose(struct ort_graph *o, uint32_t node) {
-    size_t n;
-    const struct tensor *x = ort_tensor(o, node_in(ort_node(o, node), 0));
-    const int64_t *perm = node_ints(ort_node(o, node), "perm", &n);
-    int64_t last = -1;
-    for (size_t i = 0; i < n; i++) {
-        if (perm[i] < x->rank && dim_is(x->dims[perm[i]], 1)) continue;
-        if (perm[i] < last) return;
-        last = perm[i];
-    }
-    if (n) ort_retype(o, node, "Reshape", "");
+/* Of Reshapes in a row only the last counts. */
+static void join_reshapes(struct ort_graph *o, uint32_t node) {
+    uint32_t x = node_in(ort_node(o, node), 0), before = ort_producer(o, x);
+    if (!ort_is(o, before, "Reshape") || o->uses[x] != 1) return;
+    uint32_t *inputs = arena_copy(o->arena, ort_node(o, node)->inputs, ort_node(o, node)->n_inputs * sizeof *inputs);
+    inputs[0] = node_in(ort_node(o, before), 0);
+    ort_set_inputs(o, node, inputs, ort_node(o, node)->n_inputs);
+    ort_cover(o, node, before);
+    ort_kill(o, before);
 }
 
 void ort_fuse(struct ort_graph *o) {
@@ -335,8 +339,8 @@ void ort_fuse(struct ort_graph *o) {
         if (ort_is(o, i, "MatMul")) fused_matmul(o, i);
     }
     ort_index(o);
-    for (uint32_t i = 0; i < n; i++) {
-        activation(o, i);
-        if (ort_is(o, i, "Transpose")) reshape_transpose(o, i);
-    }
+    for (uint32_t i = 0; i < n; i++) activation(o, i);
+    ort_index(o);
+    for (uint32_t i = 0; i < o->g->n_nodes; i++)
+        if (ort_is(o, i, "Reshape")) join_reshapes(o, i);
 }

@@ -7,6 +7,7 @@
 struct layout {
     struct ort_graph *o;
     uint32_t *blocked; /* by tensor of the model: its NCHWc twin, or NONE */
+    bool *entered;     /* by tensor: a ReorderInput made the twin */
     bool *restored;    /* by tensor: a ReorderOutput gives it */
     size_t n_tensors;  /* the model's; tensors added here are beyond */
 };
@@ -22,6 +23,11 @@ static uint32_t twin(const struct layout *l, uint32_t tensor) {
     return tensor < l->n_tensors ? l->blocked[tensor] : NONE;
 }
 
+/* The NCHWc form of what an NCHWc node gave: a plain value that was only reordered for one reader is no such. */
+static uint32_t given(const struct layout *l, uint32_t tensor) {
+    return tensor < l->n_tensors && !l->entered[tensor] ? l->blocked[tensor] : NONE;
+}
+
 static uint32_t add_twin(struct layout *l, uint32_t tensor) {
     struct ort_graph *o = l->o;
     dim dims[4];
@@ -34,7 +40,7 @@ static uint32_t add_twin(struct layout *l, uint32_t tensor) {
 static uint32_t enter(struct layout *l, uint32_t node, uint32_t tensor) {
     if (twin(l, tensor) != NONE) return twin(l, tensor);
     uint32_t t = add_twin(l, tensor);
-    l->restored[tensor] = true; /* the plain form exists already */
+    l->entered[tensor] = l->restored[tensor] = true; /* the plain form exists already */
     ort_insert(l->o, node, false, "ReorderInput", NCHWC, &tensor, 1, t);
     return t;
 }
@@ -91,7 +97,7 @@ static void block_pool(struct layout *l, uint32_t node, bool must_be_blocked) {
     uint32_t x = node_in(ort_node(l->o, node), 0);
     bool fits = ort_tensor(l->o, x)->rank == 4 && dim_at(l->o, x, 1) > 0 && dim_at(l->o, x, 1) % 16 == 0 &&
                 ort_node(l->o, node)->n_outputs == 1;
-    if (!fits || (must_be_blocked && twin(l, x) == NONE)) return;
+    if (!fits || (must_be_blocked && given(l, x) == NONE)) return;
     set_first_input(l->o, node, enter(l, node, x));
     ort_retype(l->o, node, ort_node(l->o, node)->op_type, NCHWC);
     give_blocked(l, node);
@@ -100,7 +106,7 @@ static void block_pool(struct layout *l, uint32_t node, bool must_be_blocked) {
 static bool all_blocked(const struct layout *l, uint32_t node, bool same_shape) {
     const struct node *n = ort_node(l->o, node);
     for (uint32_t i = 0; i < n->n_inputs; i++) {
-        if (twin(l, n->inputs[i]) == NONE) return false;
+        if (given(l, n->inputs[i]) == NONE) return false;
         for (int32_t axis = 0; same_shape && axis < 4; axis++)
             if (!dim_same(ort_tensor(l->o, n->inputs[i])->dims[axis], ort_tensor(l->o, n->inputs[0])->dims[axis]))
                 return false;
@@ -166,7 +172,7 @@ static void block_add(struct layout *l, uint32_t add) {
 static void block_activation(struct layout *l, uint32_t node) {
     struct ort_graph *o = l->o;
     uint32_t x = node_in(ort_node(o, node), 0), y = node_out(ort_node(o, node), 0);
-    uint32_t conv = twin(l, x) == NONE ? NONE : ort_producer(o, twin(l, x));
+    uint32_t conv = given(l, x) == NONE ? NONE : ort_producer(o, twin(l, x));
     if (conv == NONE) return;
     bool is_nchwc_conv = !strcmp(ort_node(o, conv)->domain, NCHWC) && !strcmp(ort_node(o, conv)->op_type, "Conv");
     if (is_nchwc_conv && o->uses[x] == 1 && !has_flag(o, conv, "activated")) {
@@ -192,7 +198,7 @@ static void block_concat(struct layout *l, uint32_t node) {
 /* BatchNormalization of a blocked value runs as a 1x1 depthwise convolution. */
 static void block_norm(struct layout *l, uint32_t node) {
     uint32_t x = node_in(ort_node(l->o, node), 0);
-    if (twin(l, x) == NONE) return;
+    if (given(l, x) == NONE) return;
     uint32_t inputs[] = {twin(l, x), node_in(ort_node(l->o, node), 1), node_in(ort_node(l->o, node), 2)};
     ort_set_inputs(l->o, node, inputs, 3);
     ort_set_attr(l->o, node, "group", dim_at(l->o, x, 1));
@@ -203,11 +209,22 @@ static void block_norm(struct layout *l, uint32_t node) {
 static void block_resize(struct layout *l, uint32_t node) {
     const char *mode = node_string(ort_node(l->o, node), "mode", "nearest");
     uint32_t x = node_in(ort_node(l->o, node), 0);
-    if (twin(l, x) == NONE || (strcmp(mode, "nearest") != 0 && strcmp(mode, "linear") != 0)) return;
+    if (given(l, x) == NONE || (strcmp(mode, "nearest") != 0 && strcmp(mode, "linear") != 0)) return;
     uint32_t t = twin(l, x);
     ort_set_inputs(l->o, node, &t, 1);
     ort_retype(l->o, node, "Upsample", NCHWC);
     give_blocked(l, node);
+}
+
+/* A Transpose that puts the channels last is the way out of the layout itself. */
+static void block_transpose(struct layout *l, uint32_t node) {
+    static const int64_t channels_last[] = {0, 2, 3, 1};
+    size_t n;
+    const int64_t *perm = node_ints(ort_node(l->o, node), "perm", &n);
+    uint32_t t = given(l, node_in(ort_node(l->o, node), 0));
+    if (t == NONE || n != 4 || memcmp(perm, channels_last, sizeof channels_last) != 0) return;
+    ort_set_inputs(l->o, node, &t, 1);
+    ort_retype(l->o, node, "ReorderOutput", NCHWC);
 }
 
 /* A plain reader of a blocked value: one ReorderOutput serves all. */
@@ -238,6 +255,8 @@ static void convert(struct layout *l, uint32_t node) {
         block_activation(l, node);
     else if (ort_is(o, node, "Resize") || ort_is(o, node, "Upsample"))
         block_resize(l, node);
+    else if (ort_is(o, node, "Transpose"))
+        block_transpose(l, node);
 }
 
 static bool is_blocked_node(const struct ort_graph *o, uint32_t node) {
@@ -268,6 +287,7 @@ void ort_layout(struct ort_graph *o) {
     ort_index(o);
     struct layout l = {.o = o, .n_tensors = o->g->n_tensors};
     l.blocked = arena_array(o->arena, l.n_tensors + 1, sizeof *l.blocked);
+    l.entered = arena_array(o->arena, l.n_tensors + 1, sizeof *l.entered);
     l.restored = arena_array(o->arena, l.n_tensors + 1, sizeof *l.restored);
     for (size_t t = 0; t < l.n_tensors; t++) l.blocked[t] = NONE;
     const struct body *body = &o->g->bodies[0];
