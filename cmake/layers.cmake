@@ -22,7 +22,9 @@ foreach(runtime gfortran quadmath)
   endif()
 endforeach()
 target_link_libraries(lapacke INTERFACE m)
-target_link_options(lapacke INTERFACE -static-libgcc) # libgfortran's only need; one library less to load
+target_link_options(lapacke INTERFACE
+  -static-libgcc       # libgfortran's only need; one library less to load
+  -Wl,--undefined=xerbla_) # and all of predictor/fortran.c with it, before the libraries are searched
 
 # The message classes, generated from our own onnx.proto.
 find_program(PROTOC_C NAMES protoc-c REQUIRED)
