@@ -103,18 +103,19 @@ static void put_shape(FILE *out, const ol_tensor *t) {
     if (t->rank == 0) fputs("scalar", out);
 }
 
-static char *shapes_text(const ol_tensor *list, size_t n) {
-    struct buffer b;
+/* Into an open buffer, over what it held: one serves a whole table. Good until the next call. */
+static const char *shapes_text(struct buffer *b, const ol_tensor *list, size_t n) {
     bool is_first = true;
-    buffer_open(&b);
+    rewind(b->stream);
     for (size_t i = 0; i < n; i++) {
         if (!list[i].name[0]) continue; /* an output nobody asked for */
-        if (!is_first) fputs(", ", b.stream);
-        put_shape(b.stream, &list[i]);
+        if (!is_first) fputs(", ", b->stream);
+        put_shape(b->stream, &list[i]);
         is_first = false;
     }
-    buffer_close(&b);
-    return b.bytes;
+    fputc('\0', b->stream);
+    if (fflush(b->stream)) out_of_memory();
+    return b->bytes;
 }
 
 /* ---- CSV ---- */
@@ -132,15 +133,19 @@ static const char *csv_count(char out[NUMBER_SIZE], int64_t n) {
 }
 
 static void profile_csv(const ol_profile *p, FILE *out) {
+    struct buffer b;
+    buffer_open(&b);
     for (size_t i = 0; i < p->n_nodes; i++) {
         const ol_node *n = &p->nodes[i];
-        char number[5][NUMBER_SIZE], *shapes = shapes_text(n->outputs, n->n_outputs);
+        char number[5][NUMBER_SIZE];
+        const char *shapes = shapes_text(&b, n->outputs, n->n_outputs);
         csv_row(out, 9,
                 (const char *const[]){p->model, n->name, n->op, shapes, csv_count(number[0], n->macs),
                                       csv_count(number[1], n->flops), csv_count(number[2], n->params),
                                       csv_count(number[3], n->read_bytes), csv_count(number[4], n->write_bytes)});
-        free(shapes);
     }
+    buffer_close(&b);
+    buffer_free(&b);
 }
 
 /* ---- Tables ---- */
@@ -161,21 +166,20 @@ static const char *intensity(char out[NUMBER_SIZE], int64_t flops, int64_t read_
     return format_ms(out, (double)flops / bytes);
 }
 
-static void node_row(struct table *t, const ol_node *n) {
-    char text[NUMBER_SIZE], *shapes = shapes_text(n->outputs, n->n_outputs);
+static void node_row(struct table *t, struct buffer *shapes, const ol_node *n) {
+    char text[NUMBER_SIZE];
     table_cell(t, "%s", n->name);
     table_cell(t, "%s", n->op);
-    table_cell(t, "%s", shapes);
+    table_cell(t, "%s", shapes_text(shapes, n->outputs, n->n_outputs));
     table_cell(t, "%s", format_count(text, n->macs));
     table_cell(t, "%s", format_count(text, n->flops));
     table_cell(t, "%s", format_count(text, n->params));
     table_cell(t, "%s", format_bytes(text, n->read_bytes));
     table_cell(t, "%s", format_bytes(text, n->write_bytes));
     table_cell(t, "%s", intensity(text, n->flops, n->read_bytes, n->write_bytes));
-    free(shapes);
 }
 
-static void total_row(struct table *t, const ol_profile *p) {
+static void total_row(struct table *t, struct buffer *shapes, const ol_profile *p) {
     ol_node total = {.name = "total",
                      .op = "",
                      .macs = p->totals.macs,
@@ -184,7 +188,7 @@ static void total_row(struct table *t, const ol_profile *p) {
                      .read_bytes = p->totals.read_bytes,
                      .write_bytes = p->totals.write_bytes};
     table_rule(t);
-    node_row(t, &total);
+    node_row(t, shapes, &total);
 }
 
 static void put_unresolved(const ol_profile *p, FILE *out) {
@@ -199,13 +203,17 @@ static void put_unresolved(const ol_profile *p, FILE *out) {
 static void profile_table(const ol_profile *p, FILE *out) {
     struct table *t = table_new("<node<op<output>MACs>FLOPs>params>read>written>FLOP/byte");
     char weights[NUMBER_SIZE], peak[NUMBER_SIZE];
+    struct buffer shapes;
     fprintf(out, "%s: ONNX IR version %lld, opset %lld%s%s\n", p->model, (long long)p->ir_version, (long long)p->opset,
             p->producer[0] ? ", by " : "", p->producer);
     put_tensors(out, "inputs", p->inputs, p->n_inputs);
     put_tensors(out, "outputs", p->outputs, p->n_outputs);
     fputc('\n', out);
-    for (size_t i = 0; i < p->n_nodes; i++) node_row(t, &p->nodes[i]);
-    total_row(t, p);
+    buffer_open(&shapes);
+    for (size_t i = 0; i < p->n_nodes; i++) node_row(t, &shapes, &p->nodes[i]);
+    total_row(t, &shapes, p);
+    buffer_close(&shapes);
+    buffer_free(&shapes);
     table_print(t, out, "");
     fprintf(out, "\n%lld nodes, %s of weights, %s of activations at the peak\n", (long long)p->totals.nodes,
             format_bytes(weights, p->totals.weight_bytes), format_bytes(peak, p->totals.peak_memory_bytes));

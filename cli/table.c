@@ -35,12 +35,16 @@ struct table *table_new(const char *columns) {
 }
 
 void table_cell(struct table *t, const char *fmt, ...) {
+    char start[128]; /* most cells fit, and are formatted once */
     va_list args, again;
     va_start(args, fmt);
     va_copy(again, args);
-    size_t size = (size_t)vsnprintf(NULL, 0, fmt, args) + 1;
-    char *text = xrealloc(NULL, size);
-    vsnprintf(text, size, fmt, again);
+    size_t length = (size_t)vsnprintf(start, sizeof start, fmt, args);
+    char *text = xrealloc(NULL, length + 1);
+    if (length < sizeof start)
+        memcpy(text, start, length + 1);
+    else
+        vsnprintf(text, length + 1, fmt, again);
     va_end(again);
     va_end(args);
     add_cell(t, text);
@@ -57,14 +61,16 @@ static size_t width_of(const char *text) {
     return n;
 }
 
+static void put_blanks(size_t n, FILE *out) {
+    while (n--) putc(' ', out);
+}
+
 static void print_cell(const struct table *t, size_t column, const char *text, size_t width, FILE *out) {
-    bool is_last = column + 1 == t->n_columns;
-    int pad = (int)(width - width_of(text));
-    if (t->is_left[column])
-        fprintf(out, "%s%*s", text, is_last ? 0 : pad, "");
-    else
-        fprintf(out, "%*s%s", pad, "", text);
-    if (!is_last) fprintf(out, "  ");
+    bool is_last = column + 1 == t->n_columns, is_left = t->is_left[column];
+    size_t pad = width - width_of(text);
+    if (!is_left) put_blanks(pad, out);
+    fputs(text, out);
+    if (!is_last) put_blanks((is_left ? pad : 0) + 2, out);
 }
 
 static void print_rule(const struct table *t, const size_t *widths, FILE *out) {
