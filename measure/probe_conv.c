@@ -51,9 +51,9 @@ void family_chain(struct probe *p) {
 }
 
 void family_inverted(struct probe *p) {
-    start(p);
-    int64_t act = PICK(p, 1, 2, 2, 3, 4), kernel = PICK(p, 3, 3, 5, 5, 7);
-    while (p->c > 256) probe_conv_square(p, width_at(p, 112), 1, 1, 1);
+    int64_t size = side(p), act = PICK(p, 1, 2, 2, 3, 4), kernel = PICK(p, 3, 3, 5, 5, 7);
+    int64_t most = INT64_C(400000) / (size * size); /* six times as many in between */
+    probe_image(p, probe_log_uniform(p, most < 16 ? most : 16, most > 256 ? 256 : most, multiple(p)), size);
     for (int i = 0; i < MOST_LAYERS / 2 && !probe_full(p); i++) {
         uint32_t x = p->x;
         int64_t c = p->c, h = p->h;
@@ -62,7 +62,7 @@ void family_inverted(struct probe *p) {
         probe_conv_square(p, p->c, kernel, stride_at(p), p->c);
         probe_activation(p, act);
         if (probe_chance(p, 0.5)) probe_squeeze_excite(p, c >= 16 ? c / 4 : 4, act == 4 ? 5 : 6);
-        probe_conv_square(p, probe_chance(p, 0.5) ? c : width_at(p, p->h < 56 ? 112 : p->h * 2), 1, 1, 1);
+        probe_conv_square(p, probe_chance(p, 0.6) ? c : p->h < h ? 2 * c : c + 8, 1, 1, 1);
         residual(p, x, c, h);
     }
 }

@@ -75,6 +75,15 @@ void family_transformer(struct probe *p) {
     }
 }
 
+/* Zeros at both ends of one axis of four. The runtime keeps a Pad of nothing when its sizes were computed. */
+static void pad(struct probe *p, int64_t axis, int64_t by) {
+    int64_t pads[8] = {0};
+    pads[axis] = pads[axis + 4] = by;
+    uint32_t sizes = build_ints(&p->b, pads, 8);
+    if (!by) sizes = build_binary(&p->b, "Add", sizes, sizes);
+    p->x = build_node(&p->b, "Pad", (uint32_t[]){p->x, sizes}, 2, NULL, 0);
+}
+
 /* Attention inside windows of an image, shifted by a roll, as in hierarchical transformers. */
 void family_windows(struct probe *p) {
     int64_t side = PICK(p, 56, 28, 14, 7, 32, 16), window = side % 7 ? 8 : 7, width = 96;
@@ -92,6 +101,7 @@ void family_windows(struct probe *p) {
             uint32_t more[] = {probe_slice(p, p->x, 2, cut, side), probe_slice(p, p->x, 2, 0, cut)};
             probe_concat(p, more, 2, 2);
         }
+        pad(p, 3, 0);
         probe_reshape(p, (int64_t[]){1, per, window, per, window, width}, 6);
         probe_transpose(p, (int64_t[]){0, 1, 3, 2, 4, 5}, 6);
         probe_reshape(p, (int64_t[]){groups, rows, width}, 3);
@@ -246,13 +256,6 @@ static void reduce(struct probe *p, const char *op, int64_t axis) {
     probe_binary(p, "Sub", y);
 }
 
-static void pad(struct probe *p, int64_t by, int64_t *size) {
-    const int64_t pads[] = {0, 0, 0, by, 0, 0, 0, by};
-    uint32_t inputs[] = {p->x, build_ints(&p->b, pads, 8)};
-    p->x = build_node(&p->b, "Pad", inputs, 2, NULL, 0);
-    *size += 2 * by;
-}
-
 /* Transposes, slices, concatenations, gathers and reductions. */
 void family_movement(struct probe *p) {
     int64_t size = PICK(p, 56, 28, 28, 14, 7), c = probe_log_uniform(p, 32, 14336 / size, 8), w = size;
@@ -261,7 +264,7 @@ void family_movement(struct probe *p) {
         switch (PICK(p, 0, 1, 2, 3, 4, 5, 6)) {
         case 0:
             probe_transpose(p, (int64_t[]){0, 2, 3, 1}, 4);
-            probe_unary(p, "Relu");
+            probe_layer_norm(p, c);
             probe_transpose(p, (int64_t[]){0, 3, 1, 2}, 4);
             break;
         case 1: {
@@ -278,9 +281,12 @@ void family_movement(struct probe *p) {
         case 3:
             reduce(p, probe_chance(p, 0.6) ? "ReduceMean" : "ReduceMax", PICK(p, 1, 2, -1));
             break;
-        case 4:
-            pad(p, PICK(p, 1, 3), &w);
+        case 4: {
+            int64_t by = PICK(p, 1, 3);
+            pad(p, 3, by);
+            w += 2 * by;
             break;
+        }
         case 5:
             probe_reshape(p, (int64_t[]){1, c / 4, 4, size, w}, 5);
             probe_transpose(p, (int64_t[]){0, 2, 1, 3, 4}, 5);

@@ -199,8 +199,8 @@ static bool is_matrix_transpose(const struct ort_graph *o, uint32_t transpose, b
 static bool absorb_input(struct ort_graph *o, uint32_t matmul, uint32_t index) {
     uint32_t tensor = node_in(ort_node(o, matmul), index), from = ort_producer(o, tensor), data;
     bool swapped = false, transposed = ort_is(o, from, "Transpose") && is_matrix_transpose(o, from, &swapped);
-    bool scaled = (ort_is(o, from, "Mul") || ort_is(o, from, "Div")) &&
-                  is_factor(o, ort_constant_operand(o, from, &data));
+    bool scaled =
+        (ort_is(o, from, "Mul") || ort_is(o, from, "Div")) && is_factor(o, ort_constant_operand(o, from, &data));
     if ((!transposed && !scaled) || ort_sole_reader(o, tensor) != matmul) return false;
     uint32_t inputs[] = {node_in(ort_node(o, matmul), 0), node_in(ort_node(o, matmul), 1)};
     inputs[index] = transposed ? node_in(ort_node(o, from), 0) : data;

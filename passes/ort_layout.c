@@ -197,12 +197,16 @@ static void block_concat(struct layout *l, uint32_t node) {
 
 /* BatchNormalization of a blocked value runs as a 1x1 depthwise convolution. */
 static void block_norm(struct layout *l, uint32_t node) {
-    uint32_t x = node_in(ort_node(l->o, node), 0);
+    struct ort_graph *o = l->o;
+    uint32_t x = node_in(ort_node(o, node), 0);
     if (given(l, x) == NONE) return;
-    uint32_t inputs[] = {twin(l, x), node_in(ort_node(l->o, node), 1), node_in(ort_node(l->o, node), 2)};
-    ort_set_inputs(l->o, node, inputs, 3);
-    ort_set_attr(l->o, node, "group", dim_at(l->o, x, 1));
-    ort_retype(l->o, node, "Conv", NCHWC);
+    dim dims[] = {ort_tensor(o, x)->dims[1], DIM(1), DIM(1), DIM(1)};
+    uint32_t weight = ort_add_tensor(o, x, dims, 4);
+    o->g->tensors[weight].flags |= TF_CONSTANT;
+    uint32_t inputs[] = {twin(l, x), weight, node_in(ort_node(o, node), 2)};
+    ort_set_inputs(o, node, inputs, 3);
+    ort_set_attr(o, node, "group", dim_at(o, x, 1));
+    ort_retype(o, node, "Conv", NCHWC);
     give_blocked(l, node);
 }
 

@@ -223,8 +223,8 @@ static void memory_form(const struct kernel *k, struct kernel_form *f) {
 /* ---- Classes ---- */
 
 static const char *conv_name(const struct kernel *k, enum form *form) {
-    bool depthwise = k->groups > 1 && k->groups == k->c_in && k->c_out == k->c_in,
-         pointwise = k->kernel_h * k->kernel_w == 1;
+    int64_t window = (int64_t)k->kernel_h * k->kernel_w;
+    bool depthwise = k->groups > 1 && k->reduction == window, pointwise = window == 1; /* c_in may be padded */
     *form = k->variant == CONV_IM2COL ? FORM_PLAIN : depthwise ? FORM_DEPTHWISE : FORM_BLOCKED;
     if (k->kind == KC_CONV_TRANSPOSE) return *form = FORM_PLAIN, "conv-transpose";
     if (k->variant == CONV_IM2COL)
