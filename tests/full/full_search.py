@@ -129,19 +129,6 @@ class Kept(unittest.TestCase):
         self.assertEqual({t.data_location for t in stored.graph.initializer}, {TensorProto.EXTERNAL})
         onnx.checker.check_model(self.output)
 
-    def test_shared_weights(self):
-        """A weight that two layers share stays one weight."""
-        model = plain_model()
-        model.graph.node.insert(2, helper.make_node("Conv", ["r", "c"], ["s"], "twice_a", kernel_shape=[1, 1]))
-        model.graph.node.insert(3, helper.make_node("Conv", ["s", "c"], ["t"], "twice_b", kernel_shape=[1, 1]))
-        model.graph.node[4].input[0] = "t"
-        data = numpy.random.default_rng(2).standard_normal((512, 512, 1, 1)).astype(numpy.float32)
-        model.graph.initializer.append(numpy_helper.from_array(data, "c"))
-        onnx.save(model, self.model)
-        found, _ = search(self.model, self.output, 0.8)
-        self.assertTrue(found["met"])
-        self.assertLessEqual(os.path.getsize(self.output), os.path.getsize(self.model))
-
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)
