@@ -6,7 +6,7 @@ set(below_ir base)
 set(below_frontend ir base)
 set(below_passes ir base)
 set(below_predictor ir base)
-set(below_measure frontend predictor ir base)
+set(below_measure frontend passes predictor ir base)
 set(below_search passes predictor ir base)
 set(below_api search measure frontend passes predictor ir base)
 

@@ -104,7 +104,7 @@ static const struct refused {
     {"{}", "\"schema\" is missing: it must be \"onnx-latency/target/1\""},
     {"{\"schema\":\"onnx-latency/target/2\"}", "\"schema\" must be \"onnx-latency/target/1\""},
     {"{\"schema\":\"onnx-latency/target/1\"}", "\"name\" is missing"},
-    {START "\"kind\":\"guessed\"}", "\"kind\" must be \"analytic\", \"measured\" or \"adapted\""},
+    {START "\"kind\":\"guessed\"}", "\"kind\" must be \"analytic\", \"measured\", \"adapted\" or \"calibrated\""},
     {START "\"x\":1}", "\"analytic\" is missing"},
     {START "\"kind\":\"measured\"}", "\"linear\" is missing"},
     {START "\"analytic\":7}", "\"analytic\" must be an object"},
