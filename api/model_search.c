@@ -12,6 +12,8 @@ struct model_search {
     struct knobs knobs;
     struct score score;
     struct graph *sized; /* the prepared model with every open size bound: what is priced */
+    uint32_t n_smaller;  /* sizes that the images may shrink to, as one more gene */
+    struct graph **smaller;
     enum importance importance;
     uint16_t *max;
 };
@@ -56,6 +58,34 @@ static enum status bind_sizes(struct model_search *ms) {
                      symbols[0], symbols[0]);
 }
 
+static size_t n_genes(const struct model_search *ms) {
+    return ms->knobs.n_groups + ms->knobs.n_drops + (ms->n_smaller > 0);
+}
+
+static uint32_t resolution_of(const struct model_search *ms, const uint16_t *genes) {
+    return ms->n_smaller ? genes[ms->knobs.n_groups + ms->knobs.n_drops] : 0;
+}
+
+static const struct graph *sized_at(const struct model_search *ms, const uint16_t *genes) {
+    uint32_t steps = resolution_of(ms, genes);
+    return steps ? ms->smaller[steps - 1] : ms->sized;
+}
+
+/* Sizes one after the other, down to the first that is not possible; of models whose sizes are all stated. */
+static void find_smaller(struct model_search *ms) {
+    struct arena *arena = &ms->s->base.arena;
+    size_t n = 0, cap = 0;
+    struct graph *g;
+    const char *symbol;
+    bool may = ms->r->resolution && !open_symbols(ms->knobs.g, &symbol, 1);
+    while (may && (g = resolution_try(&ms->knobs, ms->sized, (uint32_t)n + 1, arena))) {
+        ms->smaller = arena_grow(arena, ms->smaller, n, &cap, n + 1, sizeof *ms->smaller);
+        ms->smaller[n++] = g;
+    }
+    ms->n_smaller = (uint32_t)n;
+    ms->max[ms->knobs.n_groups + ms->knobs.n_drops] = (uint16_t)n;
+}
+
 static enum status ready(struct model_search *ms, ol_search *s) {
     struct graph *model = s->request->model->graph;
     *ms = (struct model_search){.s = s, .r = s->request};
@@ -64,10 +94,12 @@ static enum status ready(struct model_search *ms, ol_search *s) {
     TRY(infer(g, NULL, &s->base.arena, &s->base.diag));
     knobs_find(&ms->knobs, g, COUPLING_FREER, alignment(s->request), ms->importance, s->request->seed, &s->base.arena);
     score_start(&ms->score, &ms->knobs, &s->base.arena);
-    ms->max = arena_array(&s->base.arena, ms->knobs.n_groups + ms->knobs.n_drops + 1u, sizeof *ms->max);
+    ms->max = arena_array(&s->base.arena, ms->knobs.n_groups + ms->knobs.n_drops + 2u, sizeof *ms->max);
     for (uint32_t i = 0; i < ms->knobs.n_groups; i++) ms->max[i] = (uint16_t)ms->knobs.groups[i].n_steps;
     for (uint32_t i = 0; i < ms->knobs.n_drops; i++) ms->max[ms->knobs.n_groups + i] = 1;
-    return bind_sizes(ms);
+    TRY(bind_sizes(ms));
+    find_smaller(ms);
+    return ST_OK;
 }
 
 /* ---- Judging a setting ---- */
@@ -80,8 +112,8 @@ static struct config config_of(const struct model_search *ms, const uint16_t *ge
 }
 
 /* Every tensor is inferred again from the inputs, and must come out as the coupling says. */
-static enum status verify(const struct model_search *ms, const struct config *config, const struct graph *cut,
-                          struct arena *arena, struct diag *diag) {
+static enum status verify(const struct model_search *ms, const struct config *config, uint32_t steps,
+                          const struct graph *cut, struct arena *arena, struct diag *diag) {
     struct graph *g = graph_clone(cut, arena);
     for (size_t t = 0; t < g->n_tensors; t++) {
         if (g->tensors[t].producer == NONE || g->tensors[t].flags & TF_OUTPUT) continue;
@@ -90,7 +122,7 @@ static enum status verify(const struct model_search *ms, const struct config *co
         g->tensors[t].flags &= ~(uint32_t)TF_DECLARED;
     }
     TRY(infer(g, NULL, arena, diag));
-    return rewrite_verify(&ms->knobs, config, g, diag);
+    return rewrite_verify(&ms->knobs, config, steps ? ms->smaller[steps - 1] : ms->knobs.g, g, diag);
 }
 
 /* What the file says of its outputs holds for the cut model too, names of open sizes and all. */
@@ -106,7 +138,9 @@ static enum status write_model(const struct model_search *ms, const uint16_t *ge
     struct config config = config_of(ms, genes, arena);
     struct graph *cut;
     TRY(rewrite_apply(&ms->knobs, &config, arena, &cut, diag));
-    TRY(verify(ms, &config, cut, arena, diag));
+    uint32_t steps = resolution_of(ms, genes);
+    if (steps) (void)resolution_set(cut, ms->knobs.g, steps);
+    TRY(verify(ms, &config, steps, cut, arena, diag));
     declare_as_before(ms->r->model->graph, cut);
     return onnx_write(cut, path, cut->n_files > 1, diag);
 }
@@ -128,14 +162,16 @@ static double external_score(const struct model_search *ms, const uint16_t *gene
 static bool judge_in(const struct model_search *ms, const uint16_t *genes, struct outcome *o, struct arena *arena,
                      struct diag *diag) {
     struct config config = config_of(ms, genes, arena);
-    struct graph *g = rewrite_shapes(&ms->knobs, &config, ms->sized, arena);
+    struct graph *g = rewrite_shapes(&ms->knobs, &config, sized_at(ms, genes), arena);
     for (size_t t = 0; t < ms->r->n_targets; t++) {
         struct estimate e;
         if (search_price(ms->r->targets[t]->target, g, arena, &e, diag) != ST_OK) return false;
         o->ms[t] = e.ms;
         o->bound_ms[t] = search_bound(&e, ms->r->risk);
     }
-    o->score = ms->r->score_cmd ? external_score(ms, genes, arena, diag) : score_of(&ms->score, &config, g);
+    o->score = ms->r->score_cmd
+                   ? external_score(ms, genes, arena, diag)
+                   : score_of(&ms->score, &config, g) * resolution_share(ms->sized, resolution_of(ms, genes));
     return true;
 }
 
@@ -148,9 +184,21 @@ static bool judge(void *user, const uint16_t *genes, struct outcome *o, unsigned
 
 /* ---- Telling ---- */
 
+static ol_knob resolution_knob(const struct model_search *ms, uint32_t steps) {
+    const struct graph *g = ms->sized;
+    uint32_t image = resolution_image(g);
+    size_t height = (size_t)g->tensors[image].dims[2].value;
+    size_t kept = (size_t)ms->smaller[steps - 1]->tensors[image].dims[2].value;
+    return (ol_knob){.name = g->tensors[image].name,
+                     .kind = "pixels",
+                     .units = height,
+                     .kept = kept,
+                     .step = (int64_t)((height - kept) / steps)};
+}
+
 static const ol_knob *turned(const struct model_search *ms, const uint16_t *genes, size_t *n) {
     const struct knobs *k = &ms->knobs;
-    ol_knob *list = arena_array(&ms->s->base.arena, k->n_groups + k->n_drops + 1u, sizeof *list);
+    ol_knob *list = arena_array(&ms->s->base.arena, k->n_groups + k->n_drops + 2u, sizeof *list);
     *n = 0;
     for (uint32_t i = 0; i < k->n_groups; i++) {
         const struct group *g = &k->groups[i];
@@ -166,6 +214,7 @@ static const ol_knob *turned(const struct model_search *ms, const uint16_t *gene
     for (uint32_t i = 0; i < k->n_drops; i++)
         if (genes[k->n_groups + i])
             list[(*n)++] = (ol_knob){.name = k->drops[i].name, .kind = "block", .units = 1, .kept = 0, .step = 1};
+    if (resolution_of(ms, genes)) list[(*n)++] = resolution_knob(ms, resolution_of(ms, genes));
     return list;
 }
 
@@ -179,7 +228,7 @@ static enum status sums(const struct model_search *ms, const uint16_t *genes, st
                         int64_t *params) {
     struct arena *arena = &ms->s->base.arena;
     struct config config = config_of(ms, genes, arena);
-    struct graph *g = rewrite_shapes(&ms->knobs, &config, ms->sized, arena);
+    struct graph *g = rewrite_shapes(&ms->knobs, &config, sized_at(ms, genes), arena);
     TRY(search_price(ms->r->targets[0]->target, g, arena, e, &ms->s->base.diag));
     struct run run = {.graph = g, .scratch = arena, .diag = &ms->s->base.diag, .facts = P_BOUND | P_TOPO | P_SHAPES};
     TRY(passes_run(&run, 1u << PASS_cost));
@@ -216,8 +265,7 @@ static enum status tell(const struct model_search *ms, const struct findings *fo
 
 static const char *problem_id(const struct model_search *ms) {
     const ol_search_request *r = ms->r;
-    const char *id =
-        arena_printf(&ms->s->base.arena, "%s %u knobs", ms->knobs.g->path, ms->knobs.n_groups + ms->knobs.n_drops);
+    const char *id = arena_printf(&ms->s->base.arena, "%s %u knobs", ms->knobs.g->path, (unsigned)n_genes(ms));
     for (size_t i = 0; i < r->n_targets; i++)
         id = arena_printf(&ms->s->base.arena, "%s, %s", id, r->targets[i]->target->name);
     return arena_printf(&ms->s->base.arena, "%s, seed %llu, risk %g, align %lld, importance %s, score %s", id,
@@ -228,7 +276,7 @@ static const char *problem_id(const struct model_search *ms) {
 static void set_up(struct model_search *ms) {
     const ol_search_request *r = ms->r;
     ms->s->find = (struct find){.strategy = ms->s->strategy,
-                                .n_genes = ms->knobs.n_groups + ms->knobs.n_drops,
+                                .n_genes = n_genes(ms),
                                 .n_targets = r->n_targets,
                                 .max = ms->max,
                                 .budget_ms = r->budgets_ms,
@@ -284,7 +332,7 @@ enum status search_model_knobs(ol_search *s, const ol_knob **knobs, size_t *n) {
     struct outcome base, alone;
     TRY(ready(&ms, s));
     const struct knobs *k = &ms.knobs;
-    size_t total = k->n_groups + k->n_drops;
+    size_t total = n_genes(&ms), plain = k->n_groups + k->n_drops;
     ol_knob *list = arena_array(&s->base.arena, total + 1, sizeof *list);
     uint16_t *genes = arena_array(&s->base.arena, total + 1, sizeof *genes);
     if (!judge(&ms, genes, &base, 0)) return diag_fail(&s->base.diag, ST_MODEL, "%s: cannot be priced", k->g->path);
@@ -292,6 +340,11 @@ enum status search_model_knobs(ol_search *s, const ol_knob **knobs, size_t *n) {
         genes[i] = ms.max[i];
         bool priced = judge(&ms, genes, &alone, 0), is_group = i < k->n_groups;
         genes[i] = 0;
+        if (i == plain) {
+            list[i] = resolution_knob(&ms, ms.n_smaller);
+            list[i].saves_ms = priced ? base.ms[0] - alone.ms[0] : NAN;
+            continue;
+        }
         const struct group *g = is_group ? &k->groups[i] : NULL;
         size_t units = g ? g->n_units : 1, most = g ? (size_t)(g->n_steps * g->step) : 1;
         list[i] = (ol_knob){.name = g ? g->name : k->drops[i - k->n_groups].name,

@@ -35,6 +35,13 @@ struct arena *search_worker_begin(ol_search *, unsigned worker); /* empty, its m
 /* score_cmd.c: the last number a command prints. NaN when it fails twice, or takes longer than it may. */
 double score_command(const char *command, const char *model_path, double seconds);
 
+/* search_resolution.c: a step takes 32 pixels off the height, and as much of the width as keeps the image's form. */
+uint32_t resolution_image(const struct graph *); /* the one 4-D input of fixed size; NONE */
+bool resolution_set(struct graph *, const struct graph *before, uint32_t steps); /* false: no such size */
+double resolution_share(const struct graph *before, uint32_t steps);             /* of the height */
+/* `sized` inferred at the smaller size; NULL when that is not possible. */
+struct graph *resolution_try(const struct knobs *, const struct graph *sized, uint32_t steps, struct arena *);
+
 /* model_search.c, space_search.c */
 enum status search_model(ol_search *, ol_search_result *);
 enum status search_space(ol_search *, ol_search_result *);

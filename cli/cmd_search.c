@@ -197,6 +197,7 @@ static ol_search_request request_of(struct query *q) {
                                .align = o->align,
                                .score_table = o->score_table,
                                .strategy = o->strategy,
+                               .resolution = o->resolution,
                                .score_cmd = o->score_cmd,
                                .score_seconds = o->score_seconds,
                                .evaluations = (size_t)o->evaluations,

@@ -73,6 +73,7 @@ static const struct row {
     {"plan", NULL, 0, G_SEARCH, VALUE_NONE, FIELD(plan), "searches, says what would be changed, writes nothing"},
     {"risk", "P", 0, G_SEARCH, VALUE_NUMBER, FIELD(risk),
      "probability with which the budget may be missed (default 0.05, 0.3 with a table; 0.5: no margin)"},
+    {"resolution", NULL, 0, G_SEARCH, VALUE_NONE, FIELD(resolution), "the images that the model takes may shrink too"},
     {"importance", "NORM", 0, G_SEARCH, VALUE_TEXT, FIELD(importance), "of channels: l2 (default), l1 or random"},
     {"align", "N", 0, G_SEARCH, VALUE_POSITIVE, FIELD(align),
      "channel counts stay multiples of N (default: the target's)"},

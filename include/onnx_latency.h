@@ -372,6 +372,7 @@ typedef struct ol_search_request {
     size_t n_targets;         /* at most 7 */
     double risk;              /* probability with which a bound is missed; 0: 0.05 (0.3 with a table), 0.5: no margin */
     const char *importance;   /* of channels: "l2" (NULL), "l1", "random" */
+    int resolution;           /* the images a model takes may shrink too: its input changes */
     int64_t align;            /* channel counts stay multiples of it; 0: as the targets want */
     const char *strategy;     /* "evolution" (NULL), or what it is compared with: "random", "uniform" */
     const char *score_table;  /* CSV `arch,accuracy` of the space: only its architectures are considered */
@@ -389,7 +390,7 @@ typedef struct ol_search_request {
 } ol_search_request;
 
 typedef struct ol_knob {     /* something that can be turned in a model */
-    const char *name, *kind; /* kind: "channels", "block" */
+    const char *name, *kind; /* kind: "channels", "block", "pixels" */
     size_t units, kept;      /* channels (or heads): how many there are, and stay; a block: 1, and 1 or 0 */
     int64_t step;            /* units go in multiples of it */
     double saves_ms;         /* on the first target, all of it turned as far as it goes */

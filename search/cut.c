@@ -101,7 +101,7 @@ static bool shrink(const struct cut *cut, struct graph *g, uint32_t id) {
     bool changed = false;
     for (int32_t axis = 0; axis < t->rank; axis++) {
         int64_t size = cut_size(cut, id, axis);
-        dims[axis] = size < 0 ? t->dims[axis] : DIM(size);
+        dims[axis] = size < 0 || size == couple_size(&cut->knobs->coupling, id, axis) ? t->dims[axis] : DIM(size);
         changed = changed || !dim_same(dims[axis], t->dims[axis]);
     }
     if (changed) tensor_set_shape(g, id, t->dtype, dims, t->rank);
@@ -193,8 +193,8 @@ static bool survives(const struct graph *g, uint32_t id) {
     return producer != NONE && !g->nodes[producer].dead;
 }
 
-enum status rewrite_verify(const struct knobs *k, const struct config *config, const struct graph *g,
-                           struct diag *diag) {
+enum status rewrite_verify(const struct knobs *k, const struct config *config, const struct graph *of,
+                           const struct graph *g, struct diag *diag) {
     struct arena scratch;
     arena_init(&scratch, k->coupling.arena->allocator, k->coupling.arena->on_oom);
     struct cut cut = cut_start(k, config, false, &scratch);
@@ -204,6 +204,8 @@ enum status rewrite_verify(const struct knobs *k, const struct config *config, c
         if (!survives(g, id) || before->rank < 0) continue;
         for (int32_t axis = 0; axis < before->rank && status == ST_OK; axis++) {
             int64_t size = cut_size(&cut, id, axis);
+            dim whole = of->tensors[id].dims[axis];
+            if (size == couple_size(&k->coupling, id, axis)) size = dim_is_number(whole) ? whole.value : -1;
             if (size >= 0 && (axis >= t->rank || !dim_is(t->dims[axis], size)))
                 status = diag_fail(diag, ST_MODEL, "%s: %s: axis %d of \"%s\" should have %lld elements after the cut",
                                    g->path, node_label((struct graph *)(uintptr_t)g, t->producer), axis, t->name,

@@ -72,8 +72,10 @@ enum status rewrite_apply(const struct knobs *, const struct config *, struct ar
 /* The same for pricing only: shapes without weights, and operands that state shapes left as they were. `of` is a clone
  * of the knobs' graph whose open sizes are bound. */
 struct graph *rewrite_shapes(const struct knobs *, const struct config *, const struct graph *of, struct arena *);
-/* After inference on the result: every live tensor has the predicted shape, or ST_MODEL. */
-enum status rewrite_verify(const struct knobs *, const struct config *, const struct graph *, struct diag *) MUST_CHECK;
+/* After inference on the result: every live tensor has the predicted shape, or ST_MODEL. What is not cut is as in `of`,
+ * the knobs' graph or one of it at another size of its inputs. */
+enum status rewrite_verify(const struct knobs *, const struct config *, const struct graph *of, const struct graph *,
+                           struct diag *) MUST_CHECK;
 /* merge.c: copies of one initializer that a cut left the same become one again. */
 void merge_copies(struct graph *g, const struct knobs *, struct arena *);
 /* drops.c */

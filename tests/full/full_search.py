@@ -31,7 +31,8 @@ def signature(path):
 
 def search(path, output, share, *options):
     """The result as JSON; the budget is a share of what the model takes."""
-    predicted = json.loads(harness.run("predict", path, "-t", TARGET, "-f", "json", *options).stdout)
+    sizes = [word for word in options if word != "--resolution"]
+    predicted = json.loads(harness.run("predict", path, "-t", TARGET, "-f", "json", *sizes).stdout)
     budget = predicted["results"][0]["latency_ms"] * share
     done = harness.run("search", path, "-t", TARGET, "--budget", f"{budget}", "--risk", "0.5", "--evaluations", "3000",
                        "-f", "json", "-o", output, *options)
@@ -73,6 +74,15 @@ class Search(unittest.TestCase):
         for name, shape in LARGE.items():
             inputs = {"input": {"dtype": "float32", "shape": shape}}
             self.check(name, os.path.join(harness.ZOO, name + ".onnx"), inputs)
+
+    def test_resolution(self):
+        path = os.path.join(harness.ZOO, "convnext_tiny.onnx")
+        found, _ = search(path, self.output, 0.5, "--resolution")
+        side = found["chosen"]["config"].get("input", 224)
+        self.assertLess(side, 224)
+        onnx.checker.check_model(self.output)
+        inputs = {"input": {"dtype": "float32", "shape": (1, 3, side, side)}}
+        self.assertEqual(list(runtime.node("output_shapes.js", self.output, json.dumps(inputs)).values()), [[1, 1000]])
 
 
 def plain_model():
