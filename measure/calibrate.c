@@ -33,6 +33,7 @@ struct session {
     const uint8_t *canary;
     size_t canary_length;
     double best_canary_ms, started;
+    size_t n_looks, n_disturbed; /* of the canary */
 };
 
 static double now(void) {
@@ -70,6 +71,8 @@ static enum status is_disturbed(struct session *s, bool *disturbed) {
     struct measurement m;
     TRY(measure(s, s->canary, s->canary_length, "canary", &options, &m, &s->scratch));
     *disturbed = m.median_ms > DISTURBED * s->best_canary_ms;
+    s->n_looks++;
+    s->n_disturbed += *disturbed;
     s->best_canary_ms = fmin(s->best_canary_ms, m.median_ms);
     return ST_OK;
 }
@@ -102,7 +105,7 @@ static void merge(struct profile *into, const struct profile *p) {
     into->sum_us = lower(into->sum_us, p->sum_us);
     into->plain_us = lower(into->plain_us, p->plain_us);
     into->n_nodes = p->n_nodes;
-    into->n_passes++;
+    if (p->n_passes > into->n_passes) into->n_passes = p->n_passes;
 }
 
 /* A probe's kernels, worked out anew; NULL when it cannot be lowered, which a line of the journal may claim. */
@@ -131,7 +134,8 @@ static double sum_of(const struct measurement *m) {
     return sum;
 }
 
-static enum status profile_once(struct session *s, struct profile *p, const uint8_t *bytes, size_t length) {
+static enum status profile_once(struct session *s, struct profile *p, size_t pass, const uint8_t *bytes,
+                                size_t length) {
     bool plain = is_plain_too(p->number);
     struct measure_options options = {.threads = s->settings.threads,
                                       .min_seconds = PROBE_SECONDS,
@@ -143,6 +147,7 @@ static enum status profile_once(struct session *s, struct profile *p, const uint
     struct profile line = *p;
     line.us = arena_array(&s->scratch, p->n_kernels + 1, sizeof *line.us);
     match_nodes(&m, p, line.us, &s->scratch);
+    line.n_passes = pass;
     line.n_nodes = m.n_nodes;
     line.sum_us = sum_of(&m);
     line.plain_us = plain ? m.median_ms * 1e3 : NAN;
@@ -153,17 +158,18 @@ static enum status profile_once(struct session *s, struct profile *p, const uint
 static enum status profile_probe(struct session *s, uint32_t number) {
     struct profile *p = known_profile(s, number);
     const uint8_t *bytes;
-    size_t length, passes = p ? p->n_passes : 0;
+    size_t length, pass = p ? p->n_passes + 1 : 1;
     if (!p) return diag_fail(s->diag, ST_MODEL, "probe %u has no kernels", number);
     arena_reset(&s->scratch);
     struct graph *graph = probe_build(s->settings.seed, number, false, &s->scratch);
     TRY(onnx_write_bytes(graph, &s->scratch, &bytes, &length, s->diag));
     bool disturbed = true;
-    for (int i = 0; i <= RETRIES && disturbed; i++) {
-        TRY(profile_once(s, p, bytes, length));
+    /* Where the machine is never at rest, more probes are worth more than more tries. */
+    int retries = 2 * s->n_disturbed > s->n_looks ? 0 : RETRIES;
+    for (int i = 0; i <= retries && disturbed; i++) {
+        TRY(profile_once(s, p, pass, bytes, length));
         TRY(is_disturbed(s, &disturbed));
     }
-    p->n_passes = passes + 1; /* retries count as one */
     return ST_OK;
 }
 

@@ -27,7 +27,8 @@ enum status calibrate_runtime(const struct calibration *, struct target **, stru
 
 struct profile { /* of one probe */
     uint32_t number;
-    size_t n_kernels, n_nodes, n_passes;
+    size_t n_kernels, n_nodes;
+    size_t n_passes; /* measured so often; in a line of the journal: which time it was */
     struct kernel *kernels;
     double *us; /* by kernel: the least over the passes; 0: no node was found for it */
     int64_t weight_bytes;

@@ -39,6 +39,7 @@ static bool same_settings(const cJSON *json, const struct settings *s) {
 static void take_line(const cJSON *json, void (*take)(void *user, const struct profile *), void *user,
                       struct arena *arena) {
     struct profile p = {.number = (uint32_t)json_number_or(json, "probe", NONE),
+                        .n_passes = (size_t)fmax(1, json_number_or(json, "pass", 1)),
                         .n_nodes = (size_t)fmax(0, json_number_or(json, "nodes", 0)),
                         .sum_us = json_number_or(json, "sum_us", NAN),
                         .plain_us = json_number_or(json, "plain_us", NAN)};
@@ -96,6 +97,7 @@ static double rounded(double us) {
 enum status journal_add(struct journal *j, const struct profile *p, struct diag *diag) {
     cJSON *json = cJSON_CreateObject();
     cJSON_AddNumberToObject(json, "probe", p->number);
+    cJSON_AddNumberToObject(json, "pass", (double)p->n_passes);
     cJSON_AddNumberToObject(json, "nodes", (double)p->n_nodes);
     cJSON_AddNumberToObject(json, "sum_us", rounded(p->sum_us));
     if (!isnan(p->plain_us)) cJSON_AddNumberToObject(json, "plain_us", rounded(p->plain_us));

@@ -1,0 +1,275 @@
+/* Calibrated machines: the fit, the file, and the measuring with a runtime that is made up. */
+#include "calibrate.h"
+#include "frontend.h"
+#include "passes.h"
+
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { NETS = 20, KERNELS = 12, BLOCK = 16 };
+
+static struct arena arena;
+static struct diag diag;
+static char path[] = BINARY_DIR "/calibrated-XXXXXX";
+static struct kernel kernels[NETS * KERNELS];
+static struct calibration_row rows[NETS * KERNELS];
+static struct calibration_net nets[NETS];
+
+static void start(void) {
+    arena_init(&arena, NULL, NULL);
+    diag_init(&diag, &arena);
+    close(mkstemp(path));
+}
+
+static void stop(void) {
+    unlink(path);
+    arena_free(&arena);
+}
+
+TestSuite(calibrated, .init = start, .fini = stop);
+
+static struct kernel conv(int64_t c, int64_t size) {
+    return (struct kernel){.kind = KC_CONV,
+                           .op = "Conv",
+                           .count = 1,
+                           .macs = c * c * 9 * size * size,
+                           .in_bytes = c * size * size * 4,
+                           .out_bytes = c * size * size * 4,
+                           .weight_bytes = c * c * 36,
+                           .batch = 1,
+                           .groups = 1,
+                           .c_in = c,
+                           .c_out = c,
+                           .in_h = size,
+                           .in_w = size,
+                           .out_h = size,
+                           .out_w = size,
+                           .kernel_h = 3,
+                           .kernel_w = 3,
+                           .stride_h = 1,
+                           .stride_w = 1,
+                           .dilation_h = 1,
+                           .dilation_w = 1,
+                           .pad_top = 1,
+                           .pad_left = 1,
+                           .pad_bottom = 1,
+                           .pad_right = 1,
+                           .positions = size * size,
+                           .reduction = 9 * c,
+                           .n_inputs = 1,
+                           .variant = CONV_NCHWC};
+}
+
+static struct kernel move(const char *op, int64_t c, int64_t size) {
+    return (struct kernel){.kind = KC_MOVE,
+                           .op = op,
+                           .count = 1,
+                           .in_bytes = c * size * size * 4,
+                           .out_bytes = c * size * size * 4,
+                           .batch = 1,
+                           .groups = 1,
+                           .c_in = c,
+                           .c_out = c,
+                           .positions = size * size,
+                           .n_inputs = 1,
+                           .chunk = size};
+}
+
+/* What the made-up machine takes: a launch, multiply-accumulates and bytes. */
+static double truth(const struct kernel *k) {
+    return 1.5 + (double)k->macs / 4e4 + (double)(k->in_bytes + k->out_bytes) / 1e4;
+}
+
+static void make_rows(void) {
+    struct rng rng;
+    rng_seed(&rng, 3);
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        int64_t c = 16 * (1 + (int64_t)rng_below(&rng, 16)), size = 7 << rng_below(&rng, 3);
+        kernels[i] = i % 3 ? conv(c, size) : move("Concat", c, size);
+        rows[i] = (struct calibration_row){&kernels[i], 1000000, (uint32_t)(i / KERNELS), truth(&kernels[i])};
+    }
+    for (size_t n = 0; n < NETS; n++) nets[n] = (struct calibration_net){n * KERNELS, KERNELS, NAN};
+}
+
+static struct calibrated *fitted(void) {
+    struct calibrated *c = NULL;
+    make_rows();
+    cr_assert_eq(calibrated_fit(&c, rows, COUNT_OF(rows), nets, NETS, BLOCK, &arena, &diag), ST_OK, "%s", diag.message);
+    return c;
+}
+
+static double guess(const struct calibrated *c, const struct kernel *k) {
+    struct kernel_guess g;
+    calibrated_kernel(c, k, 1000000, &g);
+    return g.us;
+}
+
+Test(calibrated, learns_what_is_linear_in_its_terms) {
+    struct calibrated *c = fitted();
+    for (int64_t channels = 24; channels <= 200; channels += 44) {
+        struct kernel k = conv(channels - channels % 16, 14), m = move("Concat", channels, 14);
+        cr_assert_float_eq(guess(c, &k) / truth(&k), 1, 0.1, "%g for %g", guess(c, &k), truth(&k));
+        cr_assert_float_eq(guess(c, &m) / truth(&m), 1, 0.1, "%g for %g", guess(c, &m), truth(&m));
+    }
+    cr_assert_lt(c->error, 0.1);
+    cr_assert_eq(c->networks, NETS);
+}
+
+Test(calibrated, unknown_kernels_are_doubtful) {
+    struct calibrated *c = fitted();
+    struct kernel known = conv(64, 14), moved = move("Slice", 64, 14), odd = {.kind = KC_RNN, .op = "LSTM", .count = 1};
+    struct kernel_guess g;
+    calibrated_kernel(c, &known, 1000000, &g);
+    cr_assert_not(g.doubtful);
+    calibrated_kernel(c, &moved, 1000000, &g);
+    cr_assert(g.doubtful);
+    cr_assert_float_eq(g.us / truth(&moved), 1, 0.2, "what all moves have in common serves: %g", g.us);
+    calibrated_kernel(c, &odd, 1000000, &g);
+    cr_assert(g.doubtful);
+}
+
+Test(calibrated, too_few_networks) {
+    struct calibrated *c;
+    make_rows();
+    cr_assert_eq(calibrated_fit(&c, rows, 2 * KERNELS, nets, 2, BLOCK, &arena, &diag), ST_DATA);
+}
+
+static struct target target_of(struct calibrated *c) {
+    return (struct target){.name = "t",
+                           .kind = TARGET_CALIBRATED,
+                           .calibrated = c,
+                           .runtime = {.lowering = "ort", .view = VIEW_KEPT, .block = BLOCK, .threads = 1}};
+}
+
+Test(calibrated, a_file_predicts_what_was_written) {
+    struct calibrated *c = fitted();
+    struct target written = target_of(c), *read;
+    cr_assert_eq(target_save(&written, path, &diag), ST_OK, "%s", diag.message);
+    cr_assert_eq(target_load(&read, path, &arena, &diag), ST_OK, "%s", diag.message);
+    cr_assert_eq(read->kind, TARGET_CALIBRATED);
+    for (size_t i = 0; i < COUNT_OF(kernels); i += 7)
+        cr_assert_float_eq(guess(read->calibrated, &kernels[i]), guess(c, &kernels[i]), 1e-9 * guess(c, &kernels[i]));
+}
+
+Test(calibrated, the_sum_is_the_estimate) {
+    struct calibrated *c = fitted();
+    struct target t = target_of(c);
+    struct workload w = {.n_kernels = KERNELS, .kernels = kernels, .weight_bytes = 1000000};
+    struct model_input input = {.workload = &w};
+    struct estimate e;
+    double sum = 0;
+    cr_assert_eq(predict(&t, &input, &arena, &e, &diag), ST_OK);
+    for (size_t i = 0; i < KERNELS; i++) sum += e.kernels[i].ms;
+    cr_assert_float_eq(e.ms, sum, 1e-9);
+    cr_assert(e.lo_ms < e.ms && e.ms < e.hi_ms);
+    cr_assert_not(e.extrapolated);
+    kernels[0] = (struct kernel){.kind = KC_RNN, .op = "LSTM", .count = 1, .in_bytes = 100000000};
+    cr_assert_eq(predict(&t, &input, &arena, &e, &diag), ST_OK);
+    cr_assert(e.extrapolated, "most of its time is in a kernel nothing is known of");
+}
+
+Test(calibrated, malformed_files) {
+    static const char *const bad[] = {"{}",
+                                      "{\"block\":16}",
+                                      "{\"block\":-1,\"error\":0,\"scale\":1,\"classes\":[]}",
+                                      "{\"block\":16,\"error\":0,\"scale\":1,\"weight_us_mb\":[1],\"classes\":[]}",
+                                      "{\"block\":16,\"error\":0,\"scale\":1,\"weight_us_mb\":[1,1,1,1],"
+                                      "\"classes\":[{\"name\":\"conv\",\"coefficients\":[]}]}",
+                                      "{\"block\":16,\"error\":0,\"scale\":1,\"weight_us_mb\":[1,1,1,1],"
+                                      "\"classes\":[{\"name\":\"conv\",\"coefficients\":[1,\"x\"]}]}"};
+    for (size_t i = 0; i < COUNT_OF(bad); i++) {
+        struct target *t;
+        FILE *out = fopen(path, "wb");
+        fprintf(out, "{\"schema\":\"onnx-latency/target/1\",\"name\":\"t\",\"kind\":\"calibrated\",\"calibrated\":%s}",
+                bad[i]);
+        fclose(out);
+        diag_init(&diag, &arena);
+        cr_assert_neq(target_load(&t, path, &arena, &diag), ST_OK, "%s", bad[i]);
+        cr_assert_not_null(diag.message);
+    }
+}
+
+/* ---- Measuring ---- */
+
+static size_t n_measured; /* without the canary */
+
+static void shapes_of(const struct kernel *k, struct node_time *node) {
+    int64_t window = strstr(k->op, "Conv") ? (int64_t)k->kernel_h * k->kernel_w : 1;
+    node->op = k->op;
+    node->name = "n";
+    node->weight_bytes = 4 * window;
+    node->in_shapes = arena_printf(&arena, "[{\"float\":[%lld]},{\"float\":[1,1,%lld]}]", (long long)k->in_bytes / 4,
+                                   (long long)window);
+    node->out_shapes = arena_printf(&arena, "[{\"float\":[%lld]}]", (long long)k->out_bytes / 4);
+    node->mean_us = truth(k) + 1;
+}
+
+/* A runtime that does exactly what the lowering expects and takes a microsecond more a node when watched. */
+static enum status made_up(const uint8_t *bytes, size_t length, const char *name, const struct measure_options *options,
+                           struct arena *out, struct measurement *m, struct diag *messages) {
+    struct runtime runtime = {.lowering = "ort", .view = VIEW_KEPT, .block = BLOCK, .threads = 1};
+    struct run run = {.scratch = out, .diag = messages, .runtime = &runtime};
+    double plain_us = 0;
+    TRY(onnx_read_bytes(&run.graph, bytes, length, name, out, messages));
+    TRY(passes_run(&run, PASSES_ALL));
+    *m = (struct measurement){.runtime = "made up 1", .threads = 1, .n_nodes = run.workload->n_kernels};
+    m->nodes = arena_array(out, m->n_nodes, sizeof *m->nodes);
+    for (size_t i = 0; i < m->n_nodes; i++) {
+        shapes_of(&run.workload->kernels[i], &m->nodes[i]);
+        plain_us += truth(&run.workload->kernels[i]);
+    }
+    m->median_ms = m->min_ms = options->only_profile ? NAN : plain_us / 1e3;
+    n_measured += strcmp(name, "canary") != 0;
+    graph_close(run.graph);
+    return ST_OK;
+}
+
+static enum status run_calibration(uint64_t seed, struct target **t) {
+    struct calibration spec = {.journal = path, .minutes = 1000, .probes = 16, .seed = seed, .measure = made_up};
+    n_measured = 0;
+    return calibrate_runtime(&spec, t, &arena, &diag);
+}
+
+Test(calibrated, an_interrupted_calibration_goes_on) {
+    struct target *first = NULL, *again = NULL;
+    unlink(path);
+    cr_assert_eq(run_calibration(1, &first), ST_OK, "%s", diag.message);
+    cr_assert_eq(n_measured, 32, "%zu: sixteen probes, two passes", n_measured);
+    cr_assert_eq(first->calibrated->block, BLOCK);
+    cr_assert_float_eq(first->calibrated->scale, 1, 0.02, "what the profiler adds is found: %g",
+                       first->calibrated->scale);
+    cr_assert_eq(run_calibration(1, &again), ST_OK, "%s", diag.message);
+    cr_assert_eq(n_measured, 0, "everything was in the journal");
+    struct file_map map;
+    cr_assert_eq(file_map_open(&map, path, &diag), ST_OK);
+    off_t cut = (off_t)map.length - 10;
+    file_map_close(&map);
+    cr_assert_eq(truncate(path, cut), 0);
+    cr_assert_eq(run_calibration(1, &again), ST_OK, "%s", diag.message);
+    cr_assert_eq(n_measured, 1, "%zu: only the line that was cut off", n_measured);
+    cr_assert_float_eq(again->calibrated->error, first->calibrated->error, 1e-3);
+}
+
+Test(calibrated, a_journal_of_another_seed_is_refused) {
+    struct target *t = NULL;
+    unlink(path);
+    cr_assert_eq(run_calibration(1, &t), ST_OK, "%s", diag.message);
+    cr_assert_eq(run_calibration(2, &t), ST_DATA);
+    cr_assert_not_null(strstr(diag.message, "another seed"), "%s", diag.message);
+}
+
+static enum status no_runtime(const uint8_t *bytes, size_t length, const char *name,
+                              const struct measure_options *options, struct arena *out, struct measurement *m,
+                              struct diag *messages) {
+    (void)bytes, (void)length, (void)name, (void)options, (void)out, (void)m;
+    return diag_fail(messages, ST_MISSING, "no runtime");
+}
+
+Test(calibrated, without_a_runtime) {
+    struct target *t = NULL;
+    struct calibration spec = {.journal = path, .measure = no_runtime};
+    cr_assert_eq(calibrate_runtime(&spec, &t, &arena, &diag), ST_MISSING);
+}

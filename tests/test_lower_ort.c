@@ -1,0 +1,170 @@
+/* The kernels that ONNX Runtime runs for small graphs: fusions, the blocked layout, its reorders. */
+#include "small_graphs.h"
+
+#include <stdio.h>
+
+TestSuite(lower_ort, .init = small_setup, .fini = small_teardown);
+
+static const struct runtime blocked = {.lowering = "ort", .view = VIEW_KEPT, .block = 16, .threads = 1};
+
+/* "Conv+act ReorderOutput": the kernels in order, with what was fused into them. */
+static void expect(const char *kernels) {
+    char text[2048] = "";
+    run_all(&blocked);
+    for (size_t i = 0; i < run.workload->n_kernels; i++) {
+        const struct kernel *k = &run.workload->kernels[i];
+        size_t used = strlen(text);
+        snprintf(text + used, sizeof text - used, "%s%s%s%s", i ? " " : "", k->op, k->has_residual ? "+sum" : "",
+                 k->has_activation ? "+act" : "");
+    }
+    cr_assert_str_eq(text, kernels);
+}
+
+static uint32_t relu(uint32_t x) {
+    return build_unary(&b, "Relu", x);
+}
+
+static uint32_t constant(const int64_t *dims, int32_t rank) {
+    return build_weight(&b, DT_FLOAT, dims, rank, 1);
+}
+
+static uint32_t with_ints(const char *op, uint32_t x, const char *name, const int64_t *values, size_t n) {
+    struct attr attr = attr_ints(&b, name, values, n);
+    return build_node(&b, op, &x, 1, &attr, 1);
+}
+
+Test(lower_ort, a_stem_reads_the_image_as_it_is) {
+    build_output(&b, relu(conv_norm(image(3, 16), 3, 32, 3)), "out");
+    expect("Conv+act ReorderOutput");
+    cr_assert_eq(run.workload->kernels[0].variant, CONV_FROM_NCHW);
+}
+
+Test(lower_ort, a_chain_stays_in_blocks) {
+    uint32_t x = relu(conv_norm(image(3, 16), 3, 32, 3));
+    x = relu(conv_norm(x, 32, 48, 1));
+    build_output(&b, build_unary(&b, "GlobalAveragePool", x), "out");
+    expect("Conv+act Conv+act GlobalAveragePool ReorderOutput");
+    cr_assert_eq(run.workload->kernels[1].variant, CONV_NCHWC);
+}
+
+Test(lower_ort, an_odd_number_of_channels_stays_plain) {
+    uint32_t x = relu(build_conv(&b, image(18, 16), 18, 18, 1, 1, 1, true));
+    build_output(&b, x, "out");
+    expect("FusedConv");
+    cr_assert_eq(run.workload->kernels[0].variant, CONV_IM2COL);
+}
+
+Test(lower_ort, a_residual_joins_the_convolution) {
+    uint32_t x = relu(build_conv(&b, image(3, 16), 3, 32, 3, 1, 1, true));
+    uint32_t y = build_conv(&b, x, 32, 32, 3, 1, 1, true);
+    build_output(&b, relu(build_binary(&b, "Add", y, x)), "out");
+    expect("Conv+act Conv+sum+act ReorderOutput");
+}
+
+Test(lower_ort, a_residual_that_is_not_in_blocks_does_not) {
+    uint32_t x = image(32, 16), y = build_conv(&b, x, 32, 32, 3, 1, 1, true);
+    build_output(&b, relu(build_binary(&b, "Add", y, x)), "out");
+    expect("ReorderInput Conv ReorderOutput Add Relu");
+}
+
+Test(lower_ort, squeeze_and_excite_leaves_the_layout) {
+    uint32_t x = relu(build_conv(&b, image(3, 16), 3, 32, 3, 1, 1, true));
+    uint32_t s = build_conv(&b, build_unary(&b, "GlobalAveragePool", x), 32, 32, 1, 1, 1, true);
+    x = build_binary(&b, "Mul", x, build_unary(&b, "Sigmoid", s));
+    build_output(&b, build_conv(&b, x, 32, 16, 1, 1, 1, true), "out");
+    expect("Conv+act GlobalAveragePool Conv+act ReorderOutput ReorderOutput Mul ReorderInput Conv ReorderOutput");
+}
+
+Test(lower_ort, swish_is_one_operator_hard_swish_two) {
+    uint32_t x = build_conv(&b, image(3, 16), 3, 32, 3, 1, 1, true);
+    x = build_binary(&b, "Mul", x, build_unary(&b, "Sigmoid", x));
+    x = build_conv(&b, x, 32, 32, 1, 1, 1, true);
+    build_output(&b, build_unary(&b, "HardSwish", x), "out");
+    expect("Conv ReorderOutput QuickGelu ReorderInput Conv ReorderOutput HardSigmoid Mul");
+}
+
+Test(lower_ort, concatenation_needs_whole_blocks) {
+    uint32_t x = relu(build_conv(&b, image(3, 16), 3, 32, 3, 1, 1, true));
+    uint32_t whole[] = {build_conv(&b, x, 32, 16, 1, 1, 1, true), build_conv(&b, x, 32, 32, 1, 1, 1, true)};
+    uint32_t part[] = {whole[0], build_conv(&b, x, 32, 24, 1, 1, 1, true)};
+    struct attr axis = attr_int(&b, "axis", 1);
+    build_output(&b, build_node(&b, "Concat", whole, 2, &axis, 1), "blocks");
+    build_output(&b, build_node(&b, "Concat", part, 2, &axis, 1), "odd");
+    run_all(&blocked);
+    size_t reorders = 0;
+    for (size_t i = 0; i < run.workload->n_kernels; i++)
+        reorders += strcmp(run.workload->kernels[i].op, "ReorderOutput") == 0;
+    cr_assert_eq(reorders, 3, "one for the first result, two for what the second reads: %zu", reorders);
+}
+
+Test(lower_ort, batch_normalisation_in_blocks_is_a_convolution) {
+    uint32_t x = relu(build_conv(&b, image(3, 16), 3, 32, 3, 1, 1, true));
+    build_output(&b, build_batchnorm(&b, x, 32), "out");
+    expect("Conv+act Conv ReorderOutput");
+    cr_assert_eq(run.workload->kernels[1].kind, KC_DEPTHWISE);
+    cr_assert_eq(run.workload->kernels[1].kernel_h, 1);
+}
+
+Test(lower_ort, channels_last_is_a_way_out) {
+    uint32_t x = relu(build_conv(&b, image(3, 16), 3, 32, 3, 1, 1, true));
+    build_output(&b, with_ints("Transpose", x, "perm", (int64_t[]){0, 2, 3, 1}, 4), "out");
+    expect("Conv+act ReorderOutput");
+}
+
+Test(lower_ort, a_product_and_its_bias_lie_between_reshapes) {
+    uint32_t x = build_input(&b, "tokens", DT_FLOAT, (int64_t[]){1, 10, 64}, 3);
+    x = build_binary(&b, "MatMul", x, constant((int64_t[]){64, 32}, 2));
+    build_output(&b, build_binary(&b, "Add", x, constant((int64_t[]){32}, 1)), "out");
+    expect("Reshape Gemm Reshape");
+}
+
+Test(lower_ort, reshapes_in_a_row_are_one) {
+    uint32_t x = build_input(&b, "tokens", DT_FLOAT, (int64_t[]){1, 10, 64}, 3);
+    x = build_binary(&b, "MatMul", x, constant((int64_t[]){64, 32}, 2));
+    x = build_binary(&b, "Add", x, constant((int64_t[]){32}, 1));
+    x = build_node(&b, "Reshape", (uint32_t[]){x, build_ints(&b, (int64_t[]){1, 10, 4, 8}, 4)}, 2, NULL, 0);
+    build_output(&b, x, "out");
+    expect("Reshape Gemm Reshape");
+}
+
+Test(lower_ort, a_layer_takes_its_activation) {
+    uint32_t x = build_input(&b, "row", DT_FLOAT, (int64_t[]){1, 64}, 2);
+    build_output(&b, relu(build_gemm(&b, x, 64, 32, true)), "out");
+    expect("FusedGemm");
+}
+
+Test(lower_ort, gelu_is_recognised) {
+    uint32_t x = build_input(&b, "x", DT_FLOAT, (int64_t[]){1, 10, 64}, 3);
+    uint32_t e = build_unary(&b, "Erf", build_binary(&b, "Div", x, scalar(1.41421356)));
+    e = build_binary(&b, "Mul", x, build_binary(&b, "Add", e, scalar(1)));
+    build_output(&b, build_binary(&b, "Mul", e, scalar(0.5)), "out");
+    expect("Gelu");
+}
+
+Test(lower_ort, scale_and_transpose_vanish_in_a_product) {
+    uint32_t q = build_input(&b, "q", DT_FLOAT, (int64_t[]){1, 4, 10, 8}, 4);
+    uint32_t k = build_input(&b, "k", DT_FLOAT, (int64_t[]){1, 4, 10, 8}, 4);
+    k = with_ints("Transpose", k, "perm", (int64_t[]){0, 1, 3, 2}, 4);
+    build_output(&b, build_binary(&b, "MatMul", build_binary(&b, "Mul", q, scalar(0.35)), k), "out");
+    expect("FusedMatMul");
+}
+
+static uint32_t channels(uint32_t x, int64_t from, int64_t to) {
+    const uint32_t inputs[] = {x, build_ints(&b, &from, 1), build_ints(&b, &to, 1), build_ints(&b, (int64_t[]){1}, 1)};
+    return build_node(&b, "Slice", inputs, 4, NULL, 0);
+}
+
+Test(lower_ort, slices_of_a_whole_are_a_split) {
+    uint32_t x = image(32, 8);
+    build_output(&b, relu(channels(x, 0, 16)), "a");
+    build_output(&b, relu(channels(x, 16, 32)), "b");
+    expect("Split Relu Relu");
+}
+
+Test(lower_ort, without_blocks_nothing_is_reordered) {
+    static const struct runtime plain = {.lowering = "ort", .view = VIEW_KEPT, .threads = 1};
+    build_output(&b, relu(conv_norm(image(3, 16), 3, 32, 3)), "out");
+    run_all(&plain);
+    cr_assert_eq(run.workload->n_kernels, 1);
+    cr_assert_str_eq(run.workload->kernels[0].op, "FusedConv");
+}
