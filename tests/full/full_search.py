@@ -77,7 +77,7 @@ class Search(unittest.TestCase):
 
     def test_resolution(self):
         path = os.path.join(harness.ZOO, "convnext_tiny.onnx")
-        found, _ = search(path, self.output, 0.5, "--resolution")
+        found, _ = search(path, self.output, 0.12, "--resolution")
         side = found["chosen"]["config"].get("input", 224)
         self.assertLess(side, 224)
         onnx.checker.check_model(self.output)

@@ -131,9 +131,10 @@ def export(folder, names=()):
         if os.path.exists(path):
             continue
         torch.manual_seed(SEED)
-        torch.onnx.export(constructor().eval(), example(wanted), path + ".part", opset_version=opset,
-                          input_names=["input"], dynamic_axes=axes)
-        os.replace(path + ".part", path)
+        part = f"{path}.{os.getpid()}.part"  # two tests may want it at once
+        torch.onnx.export(constructor().eval(), example(wanted), part, opset_version=opset, input_names=["input"],
+                          dynamic_axes=axes)
+        os.replace(part, path)
 
 
 if __name__ == "__main__":
