@@ -19,7 +19,7 @@ static bool pads_nothing(const struct ort_graph *o, uint32_t node) {
     uint32_t given = node_in(ort_node(o, node), 1);
     bool written = given != NONE && ort_tensor(o, given)->flags & TF_INITIALIZER; /* computed ones come too late */
     return written && all_zero(ort_tensor(o, given)->value ? ort_tensor(o, given)->value
-                                                                 : tensor_read(o->g, ort_tensor(o, given)));
+                                                           : tensor_read(o->g, ort_tensor(o, given)));
 }
 
 static bool same_type(const struct ort_graph *o, uint32_t node) {
