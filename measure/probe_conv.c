@@ -121,6 +121,7 @@ static void norm(struct probe *p) {
 void family_dense(struct probe *p) {
     int64_t growth = PICK(p, 16, 24, 32, 32, 48), size = PICK(p, 56, 28, 28, 14, 14, 7);
     probe_image(p, probe_log_uniform(p, 64, 7168 / size, growth), size);
+    probe_conv_square(p, probe_log_uniform(p, 64, 7168 / size, 16), 1, 1, 1);
     uint32_t parts[8] = {p->x};
     int64_t first = p->c;
     for (uint32_t i = 1; i < 7 && !probe_full(p); i++) {
@@ -141,7 +142,7 @@ void family_dense(struct probe *p) {
 
 void family_shuffle(struct probe *p) {
     int64_t size = PICK(p, 56, 28, 28, 14, 14, 7);
-    int64_t half = probe_log_uniform(p, 16, 3584 / size, PICK(p, 2, 4, 8, 16, 16));
+    int64_t half = probe_log_uniform(p, 16, 3584 / size, PICK(p, 2, 2, 4, 8, 16));
     probe_image(p, 2 * half, size);
     for (int i = 0; i < 5 && !probe_full(p); i++) {
         uint32_t keep = probe_slice(p, p->x, 1, 0, half);

@@ -20,12 +20,9 @@ static bool is_blocked(const struct node *node) {
     return strcmp(node->domain, "com.microsoft.nchwc") == 0;
 }
 
-static int32_t conv_variant(const struct ort_graph *o, const struct node *node) {
+static int32_t conv_variant(const struct node *node) {
     if (!is_blocked(node)) return CONV_IM2COL;
-    uint32_t maker = ort_producer(o, node_in(node, 0));
-    bool blocked =
-        maker != NONE && is_blocked(ort_node(o, maker)) && strcmp(ort_node(o, maker)->op_type, "ReorderOutput") != 0;
-    return blocked ? CONV_NCHWC : CONV_FROM_NCHW;
+    return node_int(node, "direct", 0) ? CONV_FROM_NCHW : CONV_NCHWC;
 }
 
 static enum broadcast broadcast_of(const struct tensor *whole, const struct tensor *part) {
@@ -91,7 +88,7 @@ void ort_facts(const struct ort_graph *o, uint32_t id, struct kernel *k) {
     case KC_POINTWISE:
     case KC_GROUPED:
     case KC_DEPTHWISE:
-        k->variant = conv_variant(o, node);
+        k->variant = conv_variant(node);
         break;
     case KC_ELEMENTWISE:
     case KC_ACTIVATION:

@@ -89,6 +89,7 @@ static void block_conv(struct layout *l, uint32_t node) {
     if (form == CONV_PLAIN) return;
     if (form == CONV_BLOCKED) set_first_input(l->o, node, enter(l, node, node_in(ort_node(l->o, node), 0)));
     if (ort_is_ms(l->o, node, "FusedConv")) ort_set_attr(l->o, node, "activated", 1);
+    if (form == CONV_DIRECT) ort_set_attr(l->o, node, "direct", 1);
     ort_retype(l->o, node, "Conv", NCHWC);
     give_blocked(l, node);
 }

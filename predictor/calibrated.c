@@ -9,7 +9,7 @@
 #define OF_ONE_NET   2 /* neighbours of one network at most: it may have been disturbed as a whole */
 #define SOFTEN       0.15
 #define SHRINK       1.2 /* the weight of no correction */
-#define FAR          3.5 /* distance from which nothing like the kernel was measured */
+#define FAR          4.5 /* distance from which nothing like the kernel was measured */
 #define DOUBT        0.5 /* relative error of kernels nothing is known about */
 #define LEAST_US     0.1
 #define MEMORY_US_MB 100 /* for a class without kin: 10 GB/s */

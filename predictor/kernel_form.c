@@ -269,25 +269,44 @@ static enum form classify(const struct kernel *k, char name[48]) {
     return form;
 }
 
-static void fill_signs(const struct kernel *k, int64_t block, int64_t weight_bytes, enum form form, double *signs) {
+/* Work bound by memory looks alike whatever the axes are called. */
+static void memory_signs(const struct kernel *k, double *sizes) {
+    double elements = outputs_of(k), chunk = at_least_1(k->chunk);
+    bool window = k->kind == KC_POOL;
+    sizes[0] = elements;
+    sizes[1] = chunk;
+    sizes[2] = fmax(elements, (double)k->in_bytes / 4) / chunk;
+    sizes[3] = window ? (double)k->reduction : 0;
+    sizes[4] = window ? (double)k->stride_w : 0;
+    sizes[5] = k->n_inputs;
+}
+
+static void sized_signs(const struct kernel *k, int64_t block, enum form form, double *sizes) {
     bool window = form == FORM_BLOCKED || form == FORM_DEPTHWISE || form == FORM_PLAIN;
     struct window_shape s = {.width = (double)k->out_w, .fill = 1};
     if (window) s = window_shape(k);
-    double blocks = ceil((double)k->c_out / (double)block);
-    const double sizes[FORM_SIGNS] = {(double)k->macs,
-                                      (double)k->c_in,
-                                      (double)k->c_out,
-                                      (double)k->positions,
-                                      s.width,
-                                      window ? s.fill * 10 : (double)k->chunk,
-                                      window ? (double)k->stride_w : (double)k->n_inputs,
-                                      fmod(blocks, TILE_BLOCKS),
-                                      fmod(s.width, TILE_OUTPUTS),
-                                      (double)k->in_bytes,
-                                      (double)k->out_bytes,
-                                      (double)k->weight_bytes,
-                                      (double)weight_bytes / MEGA,
-                                      (double)k->groups * at_least_1(k->batch)};
+    sizes[0] = (double)k->macs;
+    sizes[1] = (double)k->c_in;
+    sizes[2] = (double)k->c_out;
+    sizes[3] = (double)k->positions;
+    sizes[4] = s.width;
+    sizes[5] = window ? s.fill * 10 : 0;
+    sizes[6] = window ? (double)k->stride_w : 0;
+    sizes[7] = fmod(ceil((double)k->c_out / (double)block), TILE_BLOCKS);
+    sizes[8] = fmod(s.width, TILE_OUTPUTS);
+    sizes[9] = (double)k->groups * at_least_1(k->batch);
+    sizes[10] = (double)k->weight_bytes;
+}
+
+static void fill_signs(const struct kernel *k, int64_t block, int64_t weight_bytes, enum form form, double *signs) {
+    double sizes[FORM_SIGNS] = {0};
+    if (form == FORM_MEMORY)
+        memory_signs(k, sizes);
+    else
+        sized_signs(k, block, form, sizes);
+    sizes[11] = (double)k->in_bytes;
+    sizes[12] = (double)k->out_bytes;
+    sizes[13] = (double)weight_bytes / MEGA;
     for (int i = 0; i < FORM_SIGNS; i++) signs[i] = log1p(fmax(sizes[i], 0));
 }
 
