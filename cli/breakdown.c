@@ -16,6 +16,7 @@ static void kernels_json(const ol_estimate *e, FILE *out) {
         for (size_t n = 0; n < k->n_nodes; n++) json_text(&j, k->nodes[n]);
         json_close(&j, ']');
         json_key(&j, "class"), json_text(&j, k->kind);
+        json_key(&j, "op"), json_text(&j, k->op);
         json_key(&j, "ms"), json_double(&j, k->ms);
         json_key(&j, "bound"), json_text(&j, k->bound);
         json_key(&j, "macs"), json_count(&j, k->macs);
