@@ -151,9 +151,9 @@ void ort_absorb(struct ort_graph *o, uint32_t into, uint32_t last) {
     ort_cover(o, into, last);
     ort_kill(o, last);
     struct node *node = ort_node(o, into);
-    uint32_t *outputs = arena_copy(o->arena, node->outputs, node->n_outputs * sizeof *outputs);
-    outputs[0] = output;
-    node->outputs = outputs;
+    for (uint32_t i = 0; i < node->n_outputs; i++)
+        if (node->outputs[i] != NONE) o->g->tensors[node->outputs[i]].producer = NONE; /* nothing gives it any more */
+    node->outputs = arena_copy(o->arena, &output, sizeof output);
     node->n_outputs = 1;
     o->g->tensors[output].producer = into;
 }
