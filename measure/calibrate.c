@@ -278,16 +278,30 @@ static enum status run(struct session *s, struct target **out) {
     journal_close(&s->journal);
     TRY(status);
     TRY(fit(s, &c));
+    if (s->settings.threads == 1) c->scale = 1; /* once the profiler's share is off, nodes and runs agree */
     *out = make_target(s, c);
     return ST_OK;
+}
+
+/* What is not the arena's is released before an arena that ran out of memory jumps on. */
+static enum status run_guarded(struct session *s, struct target **out) {
+    jmp_buf *outer = s->arena->on_oom, here;
+    volatile enum status status = ST_MEMORY;
+    volatile bool failed = setjmp(here) != 0;
+    s->arena->on_oom = s->scratch.on_oom = &here;
+    if (!failed) status = run(s, out);
+    s->arena->on_oom = outer;
+    journal_close(&s->journal);
+    arena_free(&s->scratch);
+    if (failed && !outer) abort();
+    if (failed) longjmp(*outer, 1);
+    return status;
 }
 
 enum status calibrate_runtime(const struct calibration *spec, struct target **out, struct arena *arena,
                               struct diag *diag) {
     struct session s = {.spec = spec, .arena = arena, .diag = diag, .started = now()};
     s.settings = (struct settings){.seed = spec->seed, .threads = spec->threads > 0 ? spec->threads : 1};
-    arena_init(&s.scratch, arena->allocator, arena->on_oom);
-    enum status status = run(&s, out);
-    arena_free(&s.scratch);
-    return status;
+    arena_init(&s.scratch, arena->allocator, NULL);
+    return run_guarded(&s, out);
 }

@@ -115,11 +115,15 @@ void family_inception(struct probe *p) {
 }
 
 static void norm(struct probe *p) {
+    const struct attr epsilon = attr_float(&p->b, "epsilon", 1e-5);
     p->x = build_batchnorm(&p->b, p->x, p->c);
+    struct node *node = &p->b.graph->nodes[p->b.graph->tensors[p->x].producer];
+    node->attrs = arena_copy(p->b.graph->arena, &epsilon, sizeof epsilon); /* the runtime's rules ask for it */
+    node->n_attrs = 1;
 }
 
 void family_dense(struct probe *p) {
-    int64_t growth = PICK(p, 16, 24, 32, 32, 48), size = PICK(p, 56, 28, 28, 14, 14, 7);
+    int64_t growth = PICK(p, 16, 24, 32, 32, 32, 48), size = PICK(p, 56, 28, 28, 14, 14, 7);
     probe_image(p, probe_log_uniform(p, 64, 7168 / size, growth), size);
     probe_conv_square(p, probe_log_uniform(p, 64, 7168 / size, 16), 1, 1, 1);
     uint32_t parts[8] = {p->x};

@@ -196,11 +196,11 @@ static void block_concat(struct layout *l, uint32_t node) {
     take_blocked_inputs(l, node);
 }
 
-/* BatchNormalization of a blocked value runs as a 1x1 depthwise convolution. */
+/* BatchNormalization of a blocked value runs as a 1x1 depthwise convolution, if its epsilon is written out. */
 static void block_norm(struct layout *l, uint32_t node) {
     struct ort_graph *o = l->o;
     uint32_t x = node_in(ort_node(o, node), 0);
-    if (given(l, x) == NONE) return;
+    if (given(l, x) == NONE || !node_attr(ort_node(o, node), "epsilon")) return;
     dim dims[] = {ort_tensor(o, x)->dims[1], DIM(1), DIM(1), DIM(1)};
     uint32_t weight = ort_add_tensor(o, x, dims, 4);
     o->g->tensors[weight].flags |= TF_CONSTANT;

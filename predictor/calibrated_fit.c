@@ -14,6 +14,7 @@ enum {
     MOST_TERMS = FORM_TERMS + WEIGHT_KNOTS + 1
 };
 
+static const double LEAST_SPREAD = 0.2; /* signs that hardly vary must not set everything else apart */
 static const double RIDGE = 1e-3, OUTLIER = 0.15, CLIP = 0.4;
 
 struct sample {
@@ -203,7 +204,7 @@ static void standardise(const struct fitting *f, const struct group *g, struct c
             double d = s->form.signs[j] - class->centre[j];
             square += takes_part(f, s) ? d * d / n : 0;
         }
-        class->spread[j] = square > 1e-6 ? sqrt(square) : 1;
+        class->spread[j] = square > 1e-6 ? fmax(sqrt(square), LEAST_SPREAD) : 1;
     }
 }
 

@@ -99,7 +99,11 @@ Test(lower_ort, concatenation_needs_whole_blocks) {
 
 Test(lower_ort, batch_normalisation_in_blocks_is_a_convolution) {
     uint32_t x = relu(build_conv(&b, image(3, 16), 3, 32, 3, 1, 1, true));
-    build_output(&b, build_batchnorm(&b, x, 32), "out");
+    x = build_batchnorm(&b, x, 32);
+    struct attr epsilon = attr_float(&b, "epsilon", 1e-5);
+    b.graph->nodes[producer(x)].attrs = &epsilon;
+    b.graph->nodes[producer(x)].n_attrs = 1;
+    build_output(&b, x, "out");
     expect("Conv+act Conv ReorderOutput");
     cr_assert_eq(run.workload->kernels[1].kind, KC_DEPTHWISE);
     cr_assert_eq(run.workload->kernels[1].kernel_h, 1);
