@@ -61,14 +61,14 @@ static void kernel_table(const ol_estimate *e, FILE *out) {
         const ol_kernel *k = &e->kernels[i];
         char ms[NUMBER_SIZE], share[NUMBER_SIZE], macs[NUMBER_SIZE], bytes[NUMBER_SIZE], *nodes = join_nodes(k, " + ");
         table_cell(t, "%zu", i + 1);
-        table_cell(t, "%s", k->kind);
-        table_cell(t, "%s", k->op);
-        table_cell(t, "%s", format_ms(ms, k->ms));
-        table_cell(t, "%s", format_percent(share, k->ms / e->latency_ms));
-        table_cell(t, "%s", k->bound);
-        table_cell(t, "%s", format_count(macs, k->macs));
-        table_cell(t, "%s", format_bytes(bytes, k->bytes));
-        table_cell(t, "%s", nodes);
+        table_text(t, k->kind);
+        table_text(t, k->op);
+        table_text(t, format_ms(ms, k->ms));
+        table_text(t, format_percent(share, k->ms / e->latency_ms));
+        table_text(t, k->bound);
+        table_text(t, format_count(macs, k->macs));
+        table_text(t, format_bytes(bytes, k->bytes));
+        table_text(t, nodes);
         free(nodes);
     }
     table_print(t, out, "  ");
@@ -109,12 +109,12 @@ static void class_table(const ol_estimate *e, FILE *out) {
     struct table *t = table_new("<class>kernels>ms>share>MACs>bytes");
     for (size_t i = 0; i < n; i++) {
         char ms[NUMBER_SIZE], share[NUMBER_SIZE], macs[NUMBER_SIZE], bytes[NUMBER_SIZE];
-        table_cell(t, "%s", parts[i].kind);
+        table_text(t, parts[i].kind);
         table_cell(t, "%zu", parts[i].n);
-        table_cell(t, "%s", format_ms(ms, parts[i].ms));
-        table_cell(t, "%s", format_percent(share, parts[i].ms / e->latency_ms));
-        table_cell(t, "%s", format_count(macs, parts[i].macs));
-        table_cell(t, "%s", format_bytes(bytes, parts[i].bytes));
+        table_text(t, format_ms(ms, parts[i].ms));
+        table_text(t, format_percent(share, parts[i].ms / e->latency_ms));
+        table_text(t, format_count(macs, parts[i].macs));
+        table_text(t, format_bytes(bytes, parts[i].bytes));
     }
     table_print(t, out, "  ");
     free(parts);

@@ -130,8 +130,9 @@ bool output_close(struct output *); /* false when it could not be written: said 
 /* ---- table.c: columns as wide as what is in them ---- */
 
 struct table;
-struct table *table_new(const char *columns); /* "<model >latency": a column each, left or right aligned */
-void table_cell(struct table *, const char *fmt, ...) PRINTF_ARGS(2, 3); /* fills row by row */
+struct table *table_new(const char *columns);      /* "<model >latency": a column each, left or right aligned */
+void table_text(struct table *, const char *text); /* a cell; row by row */
+void table_cell(struct table *, const char *fmt, ...) PRINTF_ARGS(2, 3); /* the same, formatted */
 void table_rule(struct table *);                                         /* a line between rows */
 void table_print(struct table *, FILE *, const char *indent);            /* and frees it */
 

@@ -58,14 +58,14 @@ static void print_table(const ol_scores *s, FILE *out) {
     char text[4][NUMBER_SIZE];
     for (size_t i = 0; i < s->n_scores; i++) {
         const ol_score *r = &s->scores[i];
-        table_cell(t, "%s", r->target);
+        table_text(t, r->target);
         table_cell(t, "%.3f", r->srcc);
         table_cell(t, "%.3f", r->srcc_sd);
         table_cell(t, "%.3f", r->srcc_min);
         table_cell(t, "%.3f", r->kendall);
-        table_cell(t, "%s", format_percent(text[0], r->mape));
-        table_cell(t, "%s", format_percent(text[1], r->within_10pct));
-        table_cell(t, "%s", isnan(r->covered) ? "" : format_percent(text[2], r->covered));
+        table_text(t, format_percent(text[0], r->mape));
+        table_text(t, format_percent(text[1], r->within_10pct));
+        table_text(t, isnan(r->covered) ? "" : format_percent(text[2], r->covered));
         table_cell(t, "%.3f", r->raw_proxy_srcc);
     }
     table_print(t, out, "");

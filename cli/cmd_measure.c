@@ -48,8 +48,8 @@ static void csv_measurement(FILE *out, const ol_measurement *m) {
 
 static void table_measurement(struct table *t, const ol_measurement *m) {
     char number[NUMBER_SIZE];
-    table_cell(t, "%s", m->model);
-    table_cell(t, "%s", m->runtime);
+    table_text(t, m->model);
+    table_text(t, m->runtime);
     table_cell(t, "%d", m->threads);
     table_cell(t, "%d", m->runs);
     table_cell(t, "%s ms", format_ms(number, m->min_ms));
@@ -62,8 +62,8 @@ static void print_nodes(FILE *out, const ol_measurement *m) {
     char number[NUMBER_SIZE];
     fprintf(out, "%s\n", m->model);
     for (size_t i = 0; i < m->n_nodes; i++) {
-        table_cell(t, "%s", m->nodes[i].name);
-        table_cell(t, "%s", m->nodes[i].op);
+        table_text(t, m->nodes[i].name);
+        table_text(t, m->nodes[i].op);
         table_cell(t, "%s ms", format_ms(number, m->nodes[i].ms));
     }
     table_print(t, out, "  ");

@@ -168,15 +168,15 @@ static const char *intensity(char out[NUMBER_SIZE], int64_t flops, int64_t read_
 
 static void node_row(struct table *t, struct buffer *shapes, const ol_node *n) {
     char text[NUMBER_SIZE];
-    table_cell(t, "%s", n->name);
-    table_cell(t, "%s", n->op);
-    table_cell(t, "%s", shapes_text(shapes, n->outputs, n->n_outputs));
-    table_cell(t, "%s", format_count(text, n->macs));
-    table_cell(t, "%s", format_count(text, n->flops));
-    table_cell(t, "%s", format_count(text, n->params));
-    table_cell(t, "%s", format_bytes(text, n->read_bytes));
-    table_cell(t, "%s", format_bytes(text, n->write_bytes));
-    table_cell(t, "%s", intensity(text, n->flops, n->read_bytes, n->write_bytes));
+    table_text(t, n->name);
+    table_text(t, n->op);
+    table_text(t, shapes_text(shapes, n->outputs, n->n_outputs));
+    table_text(t, format_count(text, n->macs));
+    table_text(t, format_count(text, n->flops));
+    table_text(t, format_count(text, n->params));
+    table_text(t, format_bytes(text, n->read_bytes));
+    table_text(t, format_bytes(text, n->write_bytes));
+    table_text(t, intensity(text, n->flops, n->read_bytes, n->write_bytes));
 }
 
 static void total_row(struct table *t, struct buffer *shapes, const ol_profile *p) {

@@ -105,7 +105,7 @@ static void print_knobs(FILE *out, const ol_setting *s) {
     struct table *t = table_new("<knob<kind>units>kept");
     for (size_t i = 0; i < s->n_knobs; i++) {
         table_cell(t, "%s%s", s->knobs[i].name, s->knobs[i].changes_statistics ? " *" : "");
-        table_cell(t, "%s", s->knobs[i].kind);
+        table_text(t, s->knobs[i].kind);
         table_cell(t, "%zu", s->knobs[i].units);
         table_cell(t, "%zu", s->knobs[i].kept);
     }
@@ -170,7 +170,7 @@ static int print_knob_list(const struct query *q, const ol_knob *knobs, size_t n
     char number[NUMBER_SIZE];
     for (size_t i = 0; i < n; i++) {
         table_cell(t, "%s%s", knobs[i].name, knobs[i].changes_statistics ? " *" : "");
-        table_cell(t, "%s", knobs[i].kind);
+        table_text(t, knobs[i].kind);
         table_cell(t, "%zu", knobs[i].units);
         table_cell(t, "%zu", knobs[i].kept);
         table_cell(t, "%lld", (long long)knobs[i].step);

@@ -48,11 +48,11 @@ static void print_list(ol_target *const *targets, size_t n, FILE *out) {
     struct table *table = table_new("<name<kind<device<runs in<validation");
     for (size_t i = 0; i < n; i++) {
         const ol_target_info *t = ol_target_describe(targets[i]);
-        table_cell(table, "%s", t->name);
-        table_cell(table, "%s", t->kind);
-        table_cell(table, "%s", t->device);
-        table_cell(table, "%s", t->precision);
-        table_cell(table, "%s", validation_of(t));
+        table_text(table, t->name);
+        table_text(table, t->kind);
+        table_text(table, t->device);
+        table_text(table, t->precision);
+        table_text(table, validation_of(t));
     }
     table_print(table, out, "");
 }

@@ -94,17 +94,17 @@ static void table_result(struct table *t, const struct results *r, size_t i) {
     const struct prediction *p = r->at[i];
     char a[NUMBER_SIZE], b[NUMBER_SIZE];
     if (r->ranks) table_cell(t, "%zu", r->ranks[i]);
-    table_cell(t, "%s", p->model);
-    table_cell(t, "%s", p->target);
+    table_text(t, p->model);
+    table_text(t, p->target);
     table_cell(t, "%s ms", format_ms(a, p->latency_ms));
     table_cell(t, "%s .. %s ms%s", format_ms(a, p->lo_ms), format_ms(b, p->hi_ms), p->extrapolated ? " (far)" : "");
     if (r->budget_ms > 0) {
         table_cell(t, "%s ms", format_ms(a, r->budget_ms));
-        table_cell(t, "%s", is_within(r, p) ? "within" : "over");
+        table_text(t, is_within(r, p) ? "within" : "over");
     }
-    table_cell(t, "%s", format_count(a, p->macs));
+    table_text(t, format_count(a, p->macs));
     table_cell(t, "%zu", p->n_kernels);
-    table_cell(t, "%s", format_percent(b, p->coverage));
+    table_text(t, format_percent(b, p->coverage));
 }
 
 static void print_tables(const struct results *r, const struct options *o, FILE *out) {
