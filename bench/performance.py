@@ -31,6 +31,13 @@ def cost(runs, *command):
     return [float(word) for word in done.stdout.split()]
 
 
+def compare(rounds, *cases):
+    """The costs of several (runs, command) cases, taken in turn. Of each the fastest round counts, so that what else the
+    machine does for a while falls on none of them alone."""
+    taken = [[cost(runs, *command) for runs, command in cases] for _ in range(rounds)]
+    return [min(case) for case in zip(*taken)]
+
+
 def zoo(name):
     return os.path.join(BUILD, "zoo", name + ".onnx")
 
@@ -52,8 +59,8 @@ def against_reference():
     for name in MODELS:
         path = zoo(name)
         size = os.path.getsize(path) / 1e6
-        wall, cpu, peak = cost(101, PROGRAM, "profile", path)
-        ref_wall, ref_cpu, ref_peak = cost(5 if size < 200 else 3, *REFERENCE, path)
+        (wall, cpu, peak), (ref_wall, ref_cpu, ref_peak) = compare(
+            4, (51, (PROGRAM, "profile", path)), (3 if size < 200 else 1, (*REFERENCE, path)))
         yield (f"| {name} | {size:.1f} | {wall:.2f} | {cpu:.2f} | {peak:.1f} | {ref_wall:.0f} | {ref_cpu:.0f} | "
                f"{ref_peak:.0f} | {ref_wall / wall:.0f} | {ref_cpu / cpu:.0f} |")
 
@@ -62,8 +69,8 @@ def predict_and_profile():
     yield "| model | profile ms | predict ms | ratio |"
     yield "|---|---:|---:|---:|"
     for name in MODELS:
-        profile = cost(101, PROGRAM, "profile", zoo(name))[0]
-        predict = cost(101, PROGRAM, "predict", "-t", TARGET, zoo(name))[0]
+        (profile, _, _), (predict, _, _) = compare(
+            4, (51, (PROGRAM, "profile", zoo(name))), (51, (PROGRAM, "predict", "-t", TARGET, zoo(name))))
         yield f"| {name} | {profile:.2f} | {predict:.2f} | {predict / profile:.2f} |"
 
 
@@ -75,13 +82,10 @@ def ranking():
         shutil.copy(os.path.join(NETS, SAMPLES[i % len(SAMPLES)] + ".onnx"), os.path.join(folder, f"{i:04}.onnx"))
     yield "| jobs | seconds | models a second | times faster than one |"
     yield "|---:|---:|---:|---:|"
-    one = None
-    jobs = 1
-    while jobs <= os.cpu_count():
-        wall = cost(3, PROGRAM, "rank", "-t", TARGET, *SIZES, "--jobs", str(jobs), folder)[0] / 1e3
-        one = one or wall
-        yield f"| {jobs} | {wall:.2f} | {RANKED / wall:.0f} | {one / wall:.2f} |"
-        jobs *= 2
+    jobs = [1 << i for i in range(os.cpu_count().bit_length())]
+    costs = compare(4, *((1, (PROGRAM, "rank", "-t", TARGET, *SIZES, "--jobs", str(n), folder)) for n in jobs))
+    for n, (wall, _, _) in zip(jobs, costs):
+        yield f"| {n} | {wall / 1e3:.2f} | {RANKED / wall * 1e3:.0f} | {costs[0][0] / wall:.2f} |"
     shutil.rmtree(folder)
 
 
@@ -131,8 +135,8 @@ def page():
     empty = cost(201, "/bin/true")[0]
     yield "# Performance"
     yield ""
-    yield f"Written by `tools/bench` on {processor()}, {os.cpu_count()} cores. Medians over whole processes, start-up included,"
-    yield f"files in the page cache. An empty process takes {empty:.2f} ms here."
+    yield f"Written by `tools/bench` on {processor()}, {os.cpu_count()} cores. Whole processes, start-up included, files in the"
+    yield f"page cache; the best of four rounds of medians, what is compared taken in turn. An empty process takes {empty:.2f} ms."
     yield ""
     yield "## profile, against the reference ONNX package"
     yield "The reference is what Python's `onnx` does to load, check and infer shapes (`bench/reference.py`), on the same"
