@@ -28,6 +28,13 @@ static ol_kernel show_kernel(const struct lowered *l, const struct kernel *k, st
                        .bytes = kernel_bytes(k)};
 }
 
+static const ol_unresolved *show_uncovered(const struct lowered *l, struct arena *arena) {
+    const struct workload *w = l->workload;
+    ol_unresolved *list = arena_array(arena, w->n_uncovered, sizeof *list);
+    for (size_t i = 0; i < w->n_uncovered; i++) list[i] = show_unresolved(l->graph, w->uncovered[i], arena);
+    return list;
+}
+
 static ol_estimate *show(const struct ol_model *m, const struct target *t, const struct lowered *l,
                          const struct estimate *e, struct arena *arena) {
     ol_kernel *kernels = arena_array(arena, e->n_kernels, sizeof *kernels);
@@ -47,7 +54,9 @@ static ol_estimate *show(const struct ol_model *m, const struct target *t, const
                            .peak_memory_bytes = l->workload->peak_memory_bytes,
                            .data_dependent_nodes = l->workload->data_dependent_nodes,
                            .n_kernels = e->n_kernels,
-                           .kernels = kernels};
+                           .n_unresolved = l->workload->n_uncovered,
+                           .kernels = kernels,
+                           .unresolved = show_uncovered(l, arena)};
     return shown;
 }
 

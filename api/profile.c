@@ -14,6 +14,12 @@ const char *op_title(const struct node *n, struct arena *arena) {
     return n->domain[0] ? arena_printf(arena, "%s.%s", n->domain, n->op_type) : n->op_type;
 }
 
+ol_unresolved show_unresolved(const struct graph *g, uint32_t id, struct arena *arena) {
+    const struct node *n = &g->nodes[id];
+    return (ol_unresolved){node_title(g, n), op_title(n, arena),
+                           n->reason ? n->reason : "a size that it depends on is not known"};
+}
+
 struct view_of { /* a graph being shown */
     const struct graph *graph;
     const struct cost *costs; /* NULL: not computed */
@@ -70,16 +76,15 @@ static bool is_shape_known(const struct tensor *t) {
     return true;
 }
 
-static void note_unresolved(struct view_of *v, const struct node *n) {
+static void note_unresolved(struct view_of *v, uint32_t id) {
+    const struct node *n = &v->graph->nodes[id];
     bool is_known = true;
     for (uint32_t i = 0; i < n->n_outputs; i++)
         if (n->outputs[i] != NONE) is_known &= is_shape_known(&v->graph->tensors[n->outputs[i]]);
     if (is_known) return;
-    ol_unresolved entry = {node_title(v->graph, n), op_title(n, v->arena),
-                           n->reason ? n->reason : "the shape of an output is not known"};
     v->unresolved = arena_grow(v->arena, v->unresolved, v->profile->n_unresolved, &v->cap_unresolved,
                                v->profile->n_unresolved + 1, sizeof *v->unresolved);
-    v->unresolved[v->profile->n_unresolved++] = entry;
+    v->unresolved[v->profile->n_unresolved++] = show_unresolved(v->graph, id, v->arena);
 }
 
 /* -1, not known, is left out of the sum; says whether it was. */
@@ -117,7 +122,7 @@ static void show_node(struct view_of *v, uint32_t id) {
     v->nodes = arena_grow(v->arena, v->nodes, at, &v->cap_nodes, at + 1, sizeof *v->nodes);
     v->nodes[at] = shown;
     add_totals(v->profile, c);
-    note_unresolved(v, n);
+    note_unresolved(v, id);
 }
 
 static void show_body(struct view_of *v, uint32_t body) {

@@ -205,7 +205,8 @@ struct prediction {
     int64_t macs;
     size_t n_kernels;
     int extrapolated;
-    char *kernels; /* in the output's format; NULL when not asked for */
+    char *kernels;    /* in the output's format; NULL when not asked for */
+    char *unresolved; /* as JSON; else as text */
 };
 
 struct predictions {
@@ -220,6 +221,12 @@ void predictions_run(struct predictions *, const struct options *, bool walk);
 void predictions_free(struct predictions *);
 char *render_kernels(const struct options *, const ol_estimate *); /* breakdown.c */
 void kernels_csv_header(FILE *);
+
+/* ---- unresolved.c: nodes that an answer leaves out ---- */
+
+void json_unresolved(struct json *, const ol_unresolved *, size_t n);
+void print_unresolved(FILE *, const ol_unresolved *, size_t n);
+char *render_unresolved(const struct options *, const ol_estimate *);
 
 /* ---- results.c ---- */
 

@@ -77,15 +77,7 @@ static void profile_json(const ol_profile *p, FILE *out) {
     json_key(&j, "nodes"), json_open(&j, '[');
     for (size_t i = 0; i < p->n_nodes; i++) json_node(&j, &p->nodes[i]);
     json_close(&j, ']');
-    json_key(&j, "unresolved"), json_open(&j, '[');
-    for (size_t i = 0; i < p->n_unresolved; i++) {
-        json_open(&j, '{');
-        json_key(&j, "node"), json_text(&j, p->unresolved[i].node);
-        json_key(&j, "op"), json_text(&j, p->unresolved[i].op);
-        json_key(&j, "reason"), json_text(&j, p->unresolved[i].reason);
-        json_close(&j, '}');
-    }
-    json_close(&j, ']');
+    json_key(&j, "unresolved"), json_unresolved(&j, p->unresolved, p->n_unresolved);
     json_close(&j, '}');
 }
 
@@ -195,9 +187,7 @@ static void put_unresolved(const ol_profile *p, FILE *out) {
     if (p->totals.uncounted_nodes)
         fprintf(out, "The totals leave out %lld of %lld nodes: a size they depend on is not known.\n",
                 (long long)p->totals.uncounted_nodes, (long long)p->totals.nodes);
-    for (size_t i = 0; i < p->n_unresolved; i++)
-        fprintf(out, "unresolved: node \"%s\" (%s): %s\n", p->unresolved[i].node, p->unresolved[i].op,
-                p->unresolved[i].reason);
+    print_unresolved(out, p->unresolved, p->n_unresolved);
 }
 
 static void profile_table(const ol_profile *p, FILE *out) {

@@ -30,7 +30,8 @@ static void keep(struct work *w, size_t model, size_t target, const ol_estimate 
                             .macs = e->macs,
                             .n_kernels = e->n_kernels,
                             .extrapolated = e->extrapolated,
-                            .kernels = wants_kernels ? render_kernels(w->options, e) : NULL};
+                            .kernels = wants_kernels ? render_kernels(w->options, e) : NULL,
+                            .unresolved = render_unresolved(w->options, e)};
 }
 
 /* What fails on one target may well do on another. */
@@ -118,7 +119,11 @@ void predictions_run(struct predictions *p, const struct options *o, bool walk) 
 }
 
 void predictions_free(struct predictions *p) {
-    for (size_t i = 0; i < p->n_models * p->n_targets; i++) free(p->at[i].target), free(p->at[i].kernels);
+    for (size_t i = 0; i < p->n_models * p->n_targets; i++) {
+        free(p->at[i].target);
+        free(p->at[i].kernels);
+        free(p->at[i].unresolved);
+    }
     free(p->at);
     inputs_free(&p->inputs);
 }

@@ -23,6 +23,7 @@ static void json_result(struct json *j, const struct results *r, size_t i) {
     json_key(j, "kernels"), json_raw(j, p->kernels);
     json_key(j, "coverage"), json_double(j, p->coverage);
     json_key(j, "extrapolated"), json_bool(j, p->extrapolated);
+    json_key(j, "unresolved"), json_raw(j, p->unresolved);
     if (r->budget_ms > 0) json_key(j, "within_budget"), json_bool(j, is_within(r, p));
     json_close(j, '}');
 }
@@ -116,6 +117,8 @@ static void print_tables(const struct results *r, const struct options *o, FILE 
     table_print(t, out, "");
     for (size_t i = 0; i < r->n && o->per_kernel; i++)
         fprintf(out, "\n%s on %s\n%s", r->at[i]->model, r->at[i]->target, r->at[i]->kernels);
+    for (size_t i = 0; i < r->n; i++)
+        if (r->at[i]->target_index == 0) fputs(r->at[i]->unresolved, out); /* alike on every target */
 }
 
 /* Wrong usage prints no result; an input that failed still leaves a result without it. */

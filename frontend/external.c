@@ -60,9 +60,9 @@ static bool is_inside(const char *folder, const char *path) {
     return strncmp(folder, path, n) == 0 && path[n] == '/';
 }
 
-static enum status missing(struct reader *r, const char *what, const char *location) {
-    if (r->need_weights) return read_fail(r, ST_IO, "%s: external data file \"%s\" is not there", what, location);
-    read_warn(r, "external data file \"%s\" is not there: the shapes are read, the weights are not", location);
+/* A model in memory has no folder: its shapes are read, these weights are not. */
+static enum status skip(struct reader *r, const char *location) {
+    read_warn(r, "external data \"%s\" is left out: a model in memory has no folder", location);
     map_put(&r->external, location, strlen(location), NONE);
     return ST_OK;
 }
@@ -71,10 +71,9 @@ static enum status open_file(struct reader *r, const char *what, const char *loc
     *file = NONE;
     if (location[0] == '/' || has_parent_step(location))
         return read_fail(r, ST_MODEL, "%s: external data \"%s\" leads out of the model's folder", what, location);
-    if (!r->from_file) return missing(r, what, location);
+    if (!r->from_file) return skip(r, location);
     TRY(find_folder(r));
     const char *path = resolve(r, arena_printf(r->arena, "%s/%s", r->folder, location));
-    if (!path && (errno == ENOENT || errno == ENOTDIR)) return missing(r, what, location);
     if (!path) return read_fail(r, ST_IO, "%s: external data \"%s\": %s", what, location, strerror(errno));
     if (!is_inside(r->folder, path))
         return read_fail(r, ST_MODEL, "%s: external data \"%s\" leads out of the model's folder", what, location);

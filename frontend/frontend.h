@@ -21,8 +21,8 @@ enum {
 
 /* Reads a model into `*out`. Everything is allocated in `arena`; files are mapped and closed by graph_close, which is
  * safe to call after a failure too, and after the arena jumped out of memory (`*out` is set before the first map).
- * External data lies under the model's own folder or is refused (absolute paths, "..", links that lead out); a missing
- * external file is a failure when `need_weights`, else a warning. */
+ * External data lies under the model's own folder or is refused (absolute paths, "..", links that lead out). Tensors
+ * without data are a failure when `need_weights`, else a warning. */
 enum status onnx_read(struct graph **out, const char *path, bool need_weights, struct arena *,
                       struct diag *) MUST_CHECK;
 /* The same from memory; `bytes` must outlive the graph. `name` stands for the path in messages. */

@@ -169,7 +169,7 @@ typedef struct ol_node {
     int64_t macs, flops, params, read_bytes, write_bytes; /* -1: not known */
 } ol_node;
 
-typedef struct ol_unresolved { /* a node with an output whose shape is not known */
+typedef struct ol_unresolved { /* a node whose outputs or cost are not known */
     const char *node, *op, *reason;
 } ol_unresolved;
 
@@ -214,8 +214,9 @@ typedef struct ol_estimate {
     int extrapolated;                /* far outside what the target was fitted on */
     int64_t macs, params, peak_memory_bytes;
     int64_t data_dependent_nodes; /* priced at the largest their sizes can be */
-    size_t n_kernels;
-    const ol_kernel *kernels; /* in execution order; their times sum to latency_ms */
+    size_t n_kernels, n_unresolved;
+    const ol_kernel *kernels;        /* in execution order; their times sum to latency_ms */
+    const ol_unresolved *unresolved; /* the nodes that latency_ms leaves out */
 } ol_estimate;
 
 /* The analysis of the model is shared by all its predictions. */

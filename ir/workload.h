@@ -71,8 +71,10 @@ struct workload {
     size_t n_preds, cap_preds;
     uint32_t *preds;
     int64_t macs, flops, params, weight_bytes, read_bytes, write_bytes, peak_memory_bytes;
-    int64_t graph_nodes, covered_nodes; /* live nodes, and how many of them the kernels and views account for */
-    int64_t data_dependent_nodes;       /* priced at the upper bound of their sizes */
+    int64_t graph_nodes; /* live nodes */
+    size_t n_uncovered, cap_uncovered;
+    uint32_t *uncovered;          /* of them, those that neither kernels nor views account for */
+    int64_t data_dependent_nodes; /* priced at the upper bound of their sizes */
 };
 
 /* ---- Features: device independent sums over a workload (predictor study, section 1) ---- */

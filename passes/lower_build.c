@@ -214,7 +214,7 @@ static void count_coverage(struct lowering *l) {
         l->workload->graph_nodes++;
         l->workload->data_dependent_nodes += cost->upper_bound;
         bool known = cost->macs >= 0 && cost->flops >= 0 && cost->read_bytes >= 0 && cost->write_bytes >= 0;
-        l->workload->covered_nodes += node->op != OP_UNKNOWN && known;
+        if (node->op == OP_UNKNOWN || !known) PUSH(l->arena, l->workload, uncovered, (uint32_t)i);
     }
 }
 

@@ -92,7 +92,7 @@ static void predict_linear(const struct target *t, const struct model_input *inp
 }
 
 static double coverage(const struct workload *w) {
-    return w->graph_nodes > 0 ? (double)w->covered_nodes / (double)w->graph_nodes : 1;
+    return w->graph_nodes > 0 ? 1 - (double)w->n_uncovered / (double)w->graph_nodes : 1;
 }
 
 enum status predict(const struct target *t, const struct model_input *input, struct arena *arena, struct estimate *e,

@@ -93,7 +93,7 @@ Test(analytic, precision_picks_the_peak) {
 /* ---- Whole workloads ---- */
 
 static struct workload workload_of(struct kernel *kernels, size_t n) {
-    return (struct workload){.model = "net", .kernels = kernels, .n_kernels = n, .graph_nodes = 4, .covered_nodes = 3};
+    return (struct workload){.model = "net", .kernels = kernels, .n_kernels = n, .graph_nodes = 4, .n_uncovered = 1};
 }
 
 static struct estimate estimate_of(const struct target *t, const struct workload *w) {

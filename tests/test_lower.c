@@ -90,7 +90,7 @@ Test(lower, norm_and_activation_join_a_convolution) {
     cr_assert_eq(k->out_bytes, 16 * 16 * 4);
     cr_assert_eq(k->weight_bytes, 16 * 8 * 9 * 4); /* the normalisation is in them */
     cr_assert_eq(k->flops, 2 * k->macs + 16 * 16);
-    cr_assert_eq(run.workload->covered_nodes, 3);
+    cr_assert_eq(run.workload->n_uncovered, 0);
     cr_assert_eq(run.workload->graph_nodes, 3);
 }
 
@@ -127,7 +127,7 @@ Test(lower, views_are_no_kernels_and_pass_dependence_on) {
     run_all(&fusing);
     cr_assert_eq(run.workload->n_kernels, 2);
     expect_preds(1, 1, (uint32_t[]){0});
-    cr_assert_eq(run.workload->covered_nodes, 3);
+    cr_assert_eq(run.workload->n_uncovered, 0);
 }
 
 Test(lower, precision_scales_floating_bytes) {
@@ -144,7 +144,8 @@ Test(lower, unknown_operators_reduce_coverage) {
     build_output(&b, build_unary(&b, "Frobnicate", x), "out");
     run_all(NULL);
     cr_assert_eq(run.workload->graph_nodes, 2);
-    cr_assert_eq(run.workload->covered_nodes, 1);
+    cr_assert_eq(run.workload->n_uncovered, 1);
+    cr_assert_str_eq(b.graph->nodes[run.workload->uncovered[0]].op_type, "Frobnicate");
     cr_assert_eq(run.workload->n_kernels, 1);
 }
 
