@@ -4,6 +4,7 @@ Usage: performance.py BUILD_FOLDER OUTPUT
 Every figure is a median over whole processes, start-up included, with the files in the page cache.
 """
 
+import json
 import os
 import platform
 import shutil
@@ -14,6 +15,7 @@ ROOT = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)),
 BUILD = os.path.abspath(sys.argv[1])
 PROGRAM = os.path.join(BUILD, "bin", "onnx-latency")
 NETS = os.path.join(ROOT, "models", "nets")
+MODULES = os.path.join(ROOT, "node_modules")
 REFERENCE = [sys.executable, os.path.join(ROOT, "bench", "reference.py")]
 MODELS = ["mobilenet_v2", "resnet50", "vgg16", "vit_b_16"]
 SAMPLES = ["mobilenet_v2", "resnet18", "bert_4_layers", "unet", "ssdlite320"]
@@ -131,6 +133,23 @@ def searching():
     yield f"(processor time of {many} candidates less that of {few})."
 
 
+def measuring():
+    """ONNX Runtime through `measure` and through its Node binding, in turn; the fastest round of each counts."""
+    path, runs, rounds = zoo("mobilenet_v2"), 100, 5
+    ours, theirs = [], []
+    for _ in range(rounds):
+        answer = subprocess.run([PROGRAM, "measure", "-f", "json", "--threads", "1", "--runs", str(runs), path],
+                                check=True, capture_output=True, text=True)
+        ours.append(json.loads(answer.stdout)["results"][0]["median_ms"])
+        answer = subprocess.run(["node", os.path.join(ROOT, "bench", "measure_node.js"), path, str(runs), "input",
+                                 "1,3,224,224"], check=True, capture_output=True, text=True,
+                                env={**os.environ, "NODE_PATH": MODULES})
+        theirs.append(float(answer.stdout))
+    yield (f"MobileNetV2 on one thread: `measure` says {min(ours):.2f} ms, the same library driven from Node "
+           f"{min(theirs):.2f} ms, a ratio of {min(ours) / min(theirs):.3f}")
+    yield f"(medians of {runs} runs, the best of {rounds} rounds taken in turn)."
+
+
 def page():
     empty = cost(201, "/bin/true")[0]
     yield "# Performance"
@@ -163,6 +182,10 @@ def page():
     yield ""
     yield "## search"
     yield from searching()
+    if os.path.isdir(MODULES):
+        yield ""
+        yield "## measure"
+        yield from measuring()
 
 
 def main():
