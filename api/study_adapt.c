@@ -4,7 +4,6 @@
 #include <math.h>
 #include <string.h>
 
-#define Z90          1.645
 #define HOLDOUT      5   /* of so many rows one is held out to validate a full fit */
 #define HOLDOUT_ROWS 100 /* rows from which that is done */
 #define LOO_ROWS     80  /* rows up to which each is left out in turn */

@@ -4,13 +4,13 @@
 #include <math.h>
 #include <string.h>
 
-#define Z90          1.6448536269514722
 #define NEIGHBOURS   8
 #define OF_ONE_NET   2 /* neighbours of one network at most: it may have been disturbed as a whole */
 #define SOFTEN       0.15
-#define SHRINK       1.2 /* the weight of no correction */
-#define FAR          4.5 /* distance from which nothing like the kernel was measured */
-#define DOUBT        0.5 /* relative error of kernels nothing is known about */
+#define SHRINK       1.2  /* the weight of no correction */
+#define FAR          4.5  /* distance from which nothing like the kernel was measured */
+#define DOUBT        0.5  /* relative error of kernels nothing is known about */
+#define COMMON       0.02 /* relative error of everything together: the machine's clock, the day */
 #define LEAST_US     0.1
 #define MEMORY_US_MB 100 /* for a class without kin: 10 GB/s */
 
@@ -106,6 +106,7 @@ void calibrated_kernel(const struct calibrated *c, const struct kernel *k, int64
     }
     g->us = closed_form(c, class, &f, weight_bytes);
     if (is_kin) return;
+    g->class = class;
     g->error = class->error;
     if (!class->n_near) return;
     find_neighbours(class, f.signs, &list);
@@ -120,10 +121,18 @@ static enum bound bound_of(const struct kernel *k, double us) {
     return (double)k->macs > 8 * bytes ? BOUND_COMPUTE : BOUND_MEMORY;
 }
 
+double calibrated_deviation(const struct class_time *times, size_t n, double us) {
+    double square = COMMON * COMMON;
+    for (size_t i = 0; i < n; i++) square += pow(times[i].us / us * times[i].error, 2);
+    return sqrt(square);
+}
+
 /* Doubtful kernels may all be wrong the same way: their share widens the interval in full. */
 void predict_calibrated(const struct target *t, const struct workload *w, struct estimate *e) {
     const struct calibrated *c = t->calibrated;
+    struct class_time times[MOST_CLASSES] = {{0}};
     double doubtful_ms = 0;
+    for (size_t i = 0; i < c->n_classes; i++) times[i].error = c->classes[i].error;
     for (size_t i = 0; i < w->n_kernels; i++) {
         const struct kernel *k = &w->kernels[i];
         struct kernel_guess g;
@@ -131,10 +140,14 @@ void predict_calibrated(const struct target *t, const struct workload *w, struct
         double ms = (g.us * c->scale * (double)k->count + c->run_us / (double)w->n_kernels) * 1e-3;
         e->kernels[i] = (struct kernel_estimate){ms, bound_of(k, g.us)};
         e->ms += ms;
-        if (g.doubtful) doubtful_ms += ms * g.error;
+        if (g.doubtful)
+            doubtful_ms += ms * g.error;
+        else
+            times[g.class - c->classes].us += ms * 1e3;
     }
     if (!w->n_kernels) e->ms = c->run_us * 1e-3;
-    double doubt = e->ms > 0 ? doubtful_ms / e->ms : 0, deviation = hypot(c->error, doubt);
+    double known = e->ms > 0 ? calibrated_deviation(times, c->n_classes, e->ms * 1e3) * c->widening : 0;
+    double doubt = e->ms > 0 ? doubtful_ms / e->ms : 0, deviation = hypot(known, doubt);
     e->lo_ms = e->ms / exp(Z90 * deviation);
     e->hi_ms = e->ms * exp(Z90 * deviation);
     e->extrapolated = doubt > 0.1;

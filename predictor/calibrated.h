@@ -10,9 +10,10 @@
 struct cJSON;
 
 enum {
-    FORM_TERMS = 20, /* most terms of a closed form */
-    FORM_SIGNS = 14, /* what kernels of a class are compared by */
-    WEIGHT_KNOTS = 4 /* model sizes at which the cost of fetching weights is known */
+    FORM_TERMS = 20,  /* most terms of a closed form */
+    FORM_SIGNS = 14,  /* what kernels of a class are compared by */
+    WEIGHT_KNOTS = 4, /* model sizes at which the cost of fetching weights is known */
+    MOST_CLASSES = 256
 };
 
 /* ---- kernel_form.c: one kernel in numbers, for fitting and predicting alike ---- */
@@ -42,7 +43,7 @@ struct calibrated_class {
     size_t n_terms, n_rows;                        /* rows: kernels it was fitted on */
     double coefficients[FORM_TERMS];               /* the last one is that of the weights' curve */
     double centre[FORM_SIGNS], spread[FORM_SIGNS]; /* of the signs, for distances */
-    double error;                                  /* typical relative error of a kernel left out */
+    double error;                                  /* standard deviation of the log of its share of networks left out */
     size_t n_near;
     float (*near)[FORM_SIGNS + 1]; /* n_near: standardised signs, then the log residual */
     uint32_t *net;                 /* n_near: the network a row is from */
@@ -55,15 +56,24 @@ struct calibrated {
     double weight_us_mb[WEIGHT_KNOTS]; /* microseconds a megabyte of weights, by the size of the model */
     double run_us;                     /* an inference, whatever the model */
     double scale;                      /* of the kernels' sum to the latency of a run */
-    double error;                      /* standard deviation of log latency over networks left out */
+    double error;                      /* median relative error of networks left out */
+    double widening;                   /* of the deviation that the classes make one expect, for a 90 % interval */
     size_t networks, kernels;
 };
 
 struct kernel_guess {
     double us;
-    bool doubtful; /* no class for it, or nothing like it was measured */
-    double error;  /* relative */
+    bool doubtful;                        /* no class for it, or nothing like it was measured */
+    double error;                         /* relative */
+    const struct calibrated_class *class; /* NULL: none */
 };
+
+struct class_time { /* of one network */
+    double us, error;
+};
+
+/* Relative standard deviation of a sum of `us`: classes err independently of each other, kernels of one class alike. */
+double calibrated_deviation(const struct class_time *, size_t n, double us);
 
 void calibrated_kernel(const struct calibrated *, const struct kernel *, int64_t weight_bytes, struct kernel_guess *);
 void predict_calibrated(const struct target *, const struct workload *, struct estimate *);

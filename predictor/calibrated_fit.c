@@ -16,6 +16,8 @@ enum {
 
 static const double LEAST_SPREAD = 0.2; /* signs that hardly vary must not set everything else apart */
 static const double RIDGE = 1e-3, OUTLIER = 0.15, CLIP = 0.4;
+static const double WORST = 0.7;  /* a log error counts as no larger */
+static const double UNSEEN = 0.3; /* of a class that no network left out tells about */
 
 struct sample {
     struct kernel_form form;
@@ -256,7 +258,7 @@ static void fit_all(struct fitting *f, struct calibrated *c) {
         if (!fit_class(f, &f->groups[i], c, class)) continue;
         standardise(f, &f->groups[i], class);
         if (strcmp(f->groups[i].name, "memory") != 0) keep_residuals(f, &f->groups[i], c, class);
-        class->error = 0.3;
+        class->error = UNSEEN;
         c->n_classes++;
     }
 }
@@ -268,10 +270,11 @@ static int by_number(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-static double median(double *values, size_t n) {
-    if (!n) return NAN;
+static double quantile(double *values, size_t n, double share) {
+    double at = share * (double)(n - 1);
+    size_t below = (size_t)at, above = below + 1 < n ? below + 1 : below;
     qsort(values, n, sizeof *values, by_number);
-    return (values[(n - 1) / 2] + values[n / 2]) / 2;
+    return values[below] + (at - (double)below) * (values[above] - values[below]);
 }
 
 /* Of kernels left out, by row; 0 where nothing was measured. */
@@ -292,34 +295,67 @@ static void guess_left_out(struct fitting *f, double *guess) {
     f->left_out = FOLDS;
 }
 
-/* Typical error of a class: the median of |log error|, times what makes it a standard deviation. */
-static double class_error(const struct fitting *f, const char *name, const double *guess, size_t n_rows) {
-    double *errors = arena_array(f->arena, n_rows + 1, sizeof *errors);
-    size_t n = 0;
-    for (size_t i = 0; i < n_rows; i++) {
-        struct kernel_form form;
-        if (!(guess[i] > 0)) continue;
-        kernel_form(f->rows[i].kernel, f->block > 0 ? f->block : 1, f->rows[i].weight_bytes, &form);
-        if (strcmp(form.name, name) == 0) errors[n++] = fabs(log(guess[i] / f->rows[i].us));
-    }
-    return n ? 1.4826 * median(errors, n) : 0.3;
+struct check { /* of networks left out, by network and group */
+    size_t n_groups;
+    double *truth, *guess; /* sums, microseconds; 0 where there is nothing of the group */
+};
+
+static struct check sum_by_class(struct fitting *f, const double *guess) {
+    size_t cells = f->n_nets * f->n_groups + 1;
+    struct check x = {f->n_groups, arena_array(f->arena, cells, sizeof *x.truth),
+                      arena_array(f->arena, cells, sizeof *x.guess)};
+    for (size_t n = 0; n < f->n_nets; n++)
+        for (size_t i = 0; i < f->nets[n].n_rows; i++) {
+            size_t row = f->nets[n].first_row + i;
+            struct kernel_form form;
+            if (!(guess[row] > 0)) continue;
+            kernel_form(f->rows[row].kernel, f->block > 0 ? f->block : 1, f->rows[row].weight_bytes, &form);
+            size_t cell = n * f->n_groups + (size_t)(group_named(f, form.name) - f->groups);
+            x.truth[cell] += f->rows[row].us;
+            x.guess[cell] += guess[row];
+        }
+    return x;
 }
 
-static double net_error(const struct fitting *f, const double *guess) {
+static double log_error(double guess, double truth) {
+    return fmin(fmax(log(guess / truth), -WORST), WORST);
+}
+
+/* Kernels of one class in one network err together: the error of a class is that of their sum. */
+static double class_error(const struct fitting *f, const struct check *x, const char *name) {
     double square = 0;
-    size_t n = 0;
-    for (size_t i = 0; i < f->n_nets; i++) {
-        double truth = 0, sum = 0;
-        for (size_t k = 0; k < f->nets[i].n_rows; k++) {
-            size_t row = f->nets[i].first_row + k;
-            if (guess[row] > 0) truth += f->rows[row].us, sum += guess[row];
-        }
-        if (!(truth > 0)) continue;
-        double off = fmin(fmax(log(sum / truth), -0.5), 0.5);
+    size_t n = 0, g = 0;
+    while (g < f->n_groups && strcmp(f->groups[g].name, name) != 0) g++;
+    for (size_t i = 0; i < f->n_nets && g < f->n_groups; i++) {
+        size_t cell = i * x->n_groups + g;
+        if (!(x->truth[cell] > 0)) continue;
+        double off = log_error(x->guess[cell], x->truth[cell]);
         square += off * off;
         n++;
     }
-    return n ? sqrt(square / (double)n) : 0.3;
+    return n ? sqrt((square + UNSEEN * UNSEEN) / (double)(n + 1)) : UNSEEN;
+}
+
+/* By how much whole networks are off, and how that compares with what their classes make one expect. */
+static void judge_networks(const struct fitting *f, const struct check *x, struct calibrated *c) {
+    double *off = arena_array(f->arena, f->n_nets + 1, sizeof *off);
+    double *relative = arena_array(f->arena, f->n_nets + 1, sizeof *relative);
+    size_t n = 0;
+    for (size_t i = 0; i < f->n_nets; i++) {
+        struct class_time *times = arena_array(f->arena, x->n_groups, sizeof *times);
+        double truth = 0, guess = 0;
+        for (size_t g = 0; g < x->n_groups; g++) {
+            truth += x->truth[i * x->n_groups + g];
+            guess += x->guess[i * x->n_groups + g];
+            times[g] = (struct class_time){x->guess[i * x->n_groups + g], class_error(f, x, f->groups[g].name)};
+        }
+        if (!(truth > 0)) continue;
+        off[n] = fabs(log_error(guess, truth));
+        relative[n] = off[n] / calibrated_deviation(times, x->n_groups, guess);
+        n++;
+    }
+    c->error = n ? quantile(off, n, 0.5) : UNSEEN;
+    c->widening = n ? quantile(relative, n, 0.9) / Z90 : 1;
 }
 
 /* What an unprofiled run takes, over the sum of its kernels. */
@@ -331,7 +367,7 @@ static double plain_scale(const struct fitting *f) {
         for (size_t k = 0; k < f->nets[i].n_rows; k++) sum += fmax(f->rows[f->nets[i].first_row + k].us, 0);
         if (f->nets[i].plain_us > 0 && sum > 0) ratios[n++] = f->nets[i].plain_us / sum;
     }
-    return n >= FOLDS ? fmin(fmax(median(ratios, n), 0.5), 1.5) : 1;
+    return n >= FOLDS ? fmin(fmax(quantile(ratios, n, 0.5), 0.5), 1.5) : 1;
 }
 
 enum status calibrated_fit(struct calibrated **out, const struct calibration_row *rows, size_t n_rows,
@@ -349,8 +385,9 @@ enum status calibrated_fit(struct calibrated **out, const struct calibration_row
     double *guess = arena_array(arena, n_rows + 1, sizeof *guess);
     guess_left_out(&f, guess);
     fit_all(&f, c);
-    for (size_t i = 0; i < c->n_classes; i++) c->classes[i].error = class_error(&f, c->classes[i].name, guess, n_rows);
-    c->error = net_error(&f, guess);
+    struct check check = sum_by_class(&f, guess);
+    for (size_t i = 0; i < c->n_classes; i++) c->classes[i].error = class_error(&f, &check, c->classes[i].name);
+    judge_networks(&f, &check, c);
     c->scale = plain_scale(&f);
     c->networks = n_nets;
     c->kernels = f.n_samples;

@@ -31,6 +31,7 @@ void calibrated_write(cJSON *object, const struct calibrated *c) {
     cJSON_AddNumberToObject(object, "networks", (double)c->networks);
     cJSON_AddNumberToObject(object, "kernels", (double)c->kernels);
     cJSON_AddNumberToObject(object, "error", c->error);
+    cJSON_AddNumberToObject(object, "widening", c->widening);
     cJSON_AddNumberToObject(object, "scale", c->scale);
     cJSON_AddNumberToObject(object, "run_us", c->run_us);
     cJSON_AddItemToObject(object, "weight_us_mb", cJSON_CreateDoubleArray(c->weight_us_mb, WEIGHT_KNOTS));
@@ -100,7 +101,9 @@ enum status calibrated_read(struct calibrated **out, const cJSON *object, const 
     TRY(json_number(object, "block", &block, where, diag));
     TRY(json_number(object, "error", &c->error, where, diag));
     TRY(json_number(object, "scale", &c->scale, where, diag));
-    if (block < 0 || block > 1024 || c->error < 0 || c->scale <= 0 || !cJSON_IsArray(list))
+    c->widening = json_number_or(object, "widening", 1);
+    if (block < 0 || block > 1024 || c->error < 0 || c->widening < 0 || c->scale <= 0 || !cJSON_IsArray(list) ||
+        cJSON_GetArraySize(list) > MOST_CLASSES)
         return diag_fail(diag, ST_TARGET, "%s: \"calibrated\" is malformed", where);
     if (json_numbers(object, "weight_us_mb", c->weight_us_mb, WEIGHT_KNOTS) != WEIGHT_KNOTS ||
         !all_finite(c->weight_us_mb, WEIGHT_KNOTS))

@@ -5,7 +5,6 @@
 #include <math.h>
 #include <string.h>
 
-#define Z90          1.645 /* 95 % quantile of the normal distribution: 5 % on either side */
 #define UNDECIDED    0.9   /* share of a view from which the others do not matter */
 #define SMALLEST_MS  1e-6
 #define WIDEST       10   /* an interval reaches so many times the latency either way at most */

@@ -6,7 +6,6 @@
 #include <math.h>
 
 #define CONFIDENCE 0.9
-#define Z90        1.6448536269514722 /* 95 % quantile of the normal distribution: 5 % on either side */
 
 /* ---- Analytic targets ---- */
 

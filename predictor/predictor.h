@@ -7,6 +7,7 @@
 /* ---- Targets (target_read.c, target_write.c: JSON, schema "onnx-latency/target/1") ---- */
 
 #define TARGET_SCHEMA "onnx-latency/target/1"
+#define Z90           1.6448536269514722 /* a normal variable is within so many deviations with probability 0.9 */
 
 enum target_kind { TARGET_ANALYTIC, TARGET_MEASURED, TARGET_ADAPTED, TARGET_CALIBRATED, TARGET_KIND_COUNT };
 
