@@ -54,6 +54,7 @@ struct kernel {
     int64_t reduction; /* length of the sum behind one output element: kh*kw*c_in/groups; pool kh*kw; else 0 */
     int32_t n_inputs;  /* data inputs */
     bool has_activation, has_residual; /* fused into it */
+    bool second_pass;                  /* over the output, for an activation that its inner loop cannot do ("ort") */
     int32_t variant;                   /* a lowering's own detail (broadcast kind, transposed axes, ...) */
     int64_t chunk; /* elements that move, or are summed up or normalised, in one piece; 0: not said */
 };

@@ -11,15 +11,14 @@
 
 enum {
     MOST_PROBES = 400,
-    PLAIN_EVERY = 4,   /* of so many probes one is also run without the profiler */
-    SMALL_PROBES = 40, /* the smallest of these tell what the profiler adds */
-    RETRIES = 2        /* when the machine was disturbed */
+    PLAIN_EVERY = 4, /* of so many probes one is also run without the profiler */
+    RETRIES = 2      /* when the machine was disturbed */
 };
 
 static const double DEFAULT_MINUTES = 5, PROBE_SECONDS = 0.15, CANARY_SECONDS = 0.01;
 static const double DISTURBED = 1.04;   /* a canary this much over its best */
 static const double FIRST_SHARE = 0.55; /* of the time, for the first pass */
-static const double LEAST_US = 0.15;
+static const double LEAST_US = 0.15, MOST_EXTRA_US = 10;
 
 struct session {
     const struct calibration *spec;
@@ -191,28 +190,31 @@ static enum status pass(struct session *s, size_t passes, size_t probes, double 
 
 /* ---- From measurements to a target ---- */
 
-static int by_sum(const void *a, const void *b) {
-    const struct profile *x = *(struct profile *const *)a, *y = *(struct profile *const *)b;
-    return (x->sum_us > y->sum_us) - (x->sum_us < y->sum_us);
-}
+struct extra { /* what the profiler added on one network */
+    double us, weight;
+};
 
-static int by_number(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
+static int by_extra(const void *a, const void *b) {
+    double x = ((const struct extra *)a)->us, y = ((const struct extra *)b)->us;
     return (x > y) - (x < y);
 }
 
-/* What profiling adds to every node: on small networks, the difference to an unprofiled run. */
+/* What profiling adds to every node: the d that makes sum |profiled - plain - d nodes| / plain least, which is a median
+ * where networks of many short nodes count most: on others it drowns in noise. */
 static double profiler_us(const struct session *s) {
-    struct profile **small = arena_array(s->arena, s->n_profiles + 1, sizeof *small);
-    double *each = arena_array(s->arena, s->n_profiles + 1, sizeof *each);
-    size_t n = 0;
-    for (size_t i = 0; i < s->n_profiles; i++)
-        if (s->profiles[i].plain_us > 0 && s->profiles[i].n_nodes) small[n++] = &s->profiles[i];
-    qsort(small, n, sizeof(struct profile *), by_sum);
-    n = n > 2 * SMALL_PROBES ? SMALL_PROBES : (n + 1) / 2;
-    for (size_t i = 0; i < n; i++) each[i] = (small[i]->sum_us - small[i]->plain_us) / (double)small[i]->n_nodes;
-    qsort(each, n, sizeof *each, by_number);
-    return n ? fmin(fmax(each[n / 2], 0), 5) : 0;
+    struct extra *each = arena_array(s->arena, s->n_profiles + 1, sizeof *each);
+    size_t n = 0, at = 0;
+    double all = 0, below = 0;
+    for (size_t i = 0; i < s->n_profiles; i++) {
+        const struct profile *p = &s->profiles[i];
+        double nodes = (double)p->n_nodes;
+        if (!(p->plain_us > 0) || !p->n_nodes) continue;
+        each[n] = (struct extra){(p->sum_us - p->plain_us) / nodes, nodes / p->plain_us};
+        all += each[n++].weight;
+    }
+    qsort(each, n, sizeof *each, by_extra);
+    while (at < n && (below += each[at].weight) < all / 2) at++;
+    return n ? fmin(fmax(each[at].us, 0), MOST_EXTRA_US) : 0;
 }
 
 static enum status fit(const struct session *s, struct calibrated **out) {

@@ -21,6 +21,7 @@ static void open_kernel(struct lowering *l, const struct ort_graph *o, uint32_t 
     uint32_t kernel = lowering_open(l, id, cost);
     struct kernel *k = &l->workload->kernels[kernel];
     k->has_activation = k->has_activation || node_int(node, "activated", 0) != 0;
+    k->second_pass = node_int(node, "second_pass", 0) != 0;
     k->has_residual = node_int(node, "summed", 0) != 0;
     ort_facts(o, id, k);
     for (const struct cover *c = o->covers[id]; c; c = c->next)

@@ -224,6 +224,7 @@ static void fused_matmul(struct ort_graph *o, uint32_t matmul) {
 static void activation(struct ort_graph *o, uint32_t node) {
     uint32_t next = next_of(o, node);
     if (ort_is(o, node, "Conv") && is_one_of(o, next, conv_activations, COUNT_OF(conv_activations))) {
+        if (!ort_is(o, next, "Relu")) ort_set_attr(o, node, "second_pass", 1);
         ort_absorb(o, node, next);
         ort_retype(o, node, "FusedConv", "com.microsoft");
     } else if (ort_is(o, node, "Gemm") && is_one_of(o, next, gemm_activations, COUNT_OF(gemm_activations))) {

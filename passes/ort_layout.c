@@ -178,6 +178,7 @@ static void block_activation(struct layout *l, uint32_t node) {
     bool is_nchwc_conv = !strcmp(ort_node(o, conv)->domain, NCHWC) && !strcmp(ort_node(o, conv)->op_type, "Conv");
     if (is_nchwc_conv && o->uses[x] == 1 && !has_flag(o, conv, "activated")) {
         ort_set_attr(o, conv, "activated", 1);
+        if (!ort_is(o, node, "Relu")) ort_set_attr(o, conv, "second_pass", 1);
         ort_cover(o, conv, node);
         ort_kill(o, node);
         l->blocked[y] = twin(l, x);

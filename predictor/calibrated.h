@@ -11,7 +11,7 @@ struct cJSON;
 
 enum {
     FORM_TERMS = 20,  /* most terms of a closed form */
-    FORM_SIGNS = 14,  /* what kernels of a class are compared by */
+    FORM_SIGNS = 15,  /* what kernels of a class are compared by */
     WEIGHT_KNOTS = 4, /* model sizes at which the cost of fetching weights is known */
     MOST_CLASSES = 256
 };

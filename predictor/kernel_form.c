@@ -109,6 +109,7 @@ static void blocked_form(const struct kernel *k, int64_t block, struct kernel_fo
     term(f, k->has_residual ? out_mb(k) : 0);
     term(f, over(in_mb(k) + out_mb(k), NEAR_CACHE));
     term(f, over(out_mb(k), NEAR_CACHE));
+    term(f, k->second_pass ? out_mb(k) : 0);
     f->weight_mb = (double)k->weight_bytes / MEGA;
 }
 
@@ -125,6 +126,7 @@ static void depthwise_form(const struct kernel *k, int64_t block, struct kernel_
     term(f, s.row_taps * s.edge * blocks / MEGA);
     term(f, in_mb(k) + out_mb(k) > 1 ? in_mb(k) + out_mb(k) : 0);
     term(f, over(in_mb(k) + out_mb(k), FAR_CACHE));
+    term(f, k->second_pass ? out_mb(k) : 0);
 }
 
 /* A product for each group, over columns gathered from the image. */
@@ -307,6 +309,7 @@ static void fill_signs(const struct kernel *k, int64_t block, int64_t weight_byt
     sizes[11] = (double)k->in_bytes;
     sizes[12] = (double)k->out_bytes;
     sizes[13] = (double)weight_bytes / MEGA;
+    sizes[14] = k->second_pass;
     for (int i = 0; i < FORM_SIGNS; i++) signs[i] = log1p(fmax(sizes[i], 0));
 }
 

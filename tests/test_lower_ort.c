@@ -15,7 +15,7 @@ static void expect(const char *kernels) {
         const struct kernel *k = &run.workload->kernels[i];
         size_t used = strlen(text);
         snprintf(text + used, sizeof text - used, "%s%s%s%s", i ? " " : "", k->op, k->has_residual ? "+sum" : "",
-                 k->has_activation ? "+act" : "");
+                 k->second_pass ? "+act2" : k->has_activation ? "+act" : "");
     }
     cr_assert_str_eq(text, kernels);
 }
@@ -72,7 +72,13 @@ Test(lower_ort, squeeze_and_excite_leaves_the_layout) {
     uint32_t s = build_conv(&b, build_unary(&b, "GlobalAveragePool", x), 32, 32, 1, 1, 1, true);
     x = build_binary(&b, "Mul", x, build_unary(&b, "Sigmoid", s));
     build_output(&b, build_conv(&b, x, 32, 16, 1, 1, 1, true), "out");
-    expect("Conv+act GlobalAveragePool Conv+act ReorderOutput ReorderOutput Mul ReorderInput Conv ReorderOutput");
+    expect("Conv+act GlobalAveragePool Conv+act2 ReorderOutput ReorderOutput Mul ReorderInput Conv ReorderOutput");
+}
+
+Test(lower_ort, only_relu_is_done_in_the_inner_loop) {
+    uint32_t x = build_unary(&b, "LeakyRelu", build_conv(&b, image(3, 16), 3, 32, 3, 1, 1, true));
+    build_output(&b, relu(build_conv(&b, x, 32, 32, 3, 1, 1, true)), "out");
+    expect("Conv+act2 Conv+act ReorderOutput");
 }
 
 Test(lower_ort, swish_is_one_operator_hard_swish_two) {
