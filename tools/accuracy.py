@@ -4,6 +4,8 @@
 ONNX_LATENCY_DATA says where the tables are (docs/data.md)."""
 import json, os, subprocess, sys
 
+import sections
+
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 DATA = os.environ.get("ONNX_LATENCY_DATA", os.path.join(ROOT, "..", "shared", "data", "latency"))
 PUBLISHED = {"rice_edgegpu": 0.92, "rice_edgetpu": 0.90, "rice_eyeriss": 0.98, "rice_fpga": 0.99, "rice_pixel3": 0.90,
@@ -112,8 +114,12 @@ def main():
     oneproxy(report)
     help_tables(report)
     targets(report)
-    with open(os.path.join(ROOT, "docs", "accuracy.md"), "w") as out:
+    path = os.path.join(ROOT, "docs", "accuracy.md")
+    others = {name: text for name, text in sections.read(path)[1].items() if name.endswith(sections.OF_A_MACHINE)}
+    with open(path, "w") as out:
         out.write("\n".join(report.lines).rstrip() + "\n")
+    for name, text in others.items():
+        sections.replace(path, name, text)
 
 
 main()

@@ -78,7 +78,7 @@ def main():
     rows = [compare(options.program, options.target, measured[model], model) for model in options.models]
     said = summary(rows)
     many = "one thread" if threads == 1 else f"{threads} threads"
-    sections.replace(os.path.join(ROOT, "docs", "accuracy.md"), f"A calibrated machine, {many}", "\n".join([
+    sections.replace(os.path.join(ROOT, "docs", "accuracy.md"), f"Predictions for {many} of a calibrated machine", "\n".join([
         f"Written by `tools/accuracy_host.py`: {target.get('device', 'a CPU')}, {target['description']}. "
         f"{target['source']}; none of the models below took part. Untrained torchvision exports; measured: the lower of "
         "two medians.", "", said, "", *table(rows)]))

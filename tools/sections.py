@@ -3,6 +3,7 @@
 import os
 
 BREAK = "\n## "
+OF_A_MACHINE = "calibrated machine"  # how the headings end that only a calibrated machine can write
 
 
 def read(path):
