@@ -1,13 +1,13 @@
 /* Few-shot adaptation: an empirical-Bayes mixture over graph views, proxies, prior widths and noise levels, all in
  * closed form.
  *
- * A component is a prior w ~ s (m + N(0, g S)): m the latency shares of a proxy or their mean, S the spread of devices,
- * s an unknown speed with a flat prior. Noise is relative, so rows are divided by their latency: 1 = s (Xm + XL z) + e
- * with S = L L', z ~ N(0, g I), e ~ N(0, sigma^2 I). The flat s is projected out of both sides, along a = Xm; with the
- * thin singular value decomposition P X L = U d V' (P the projection, s taken at its first guess) the evidence of every
- * g and sigma follows from the projections u'P1: log p = -1/2 sum [(u'P1)^2 / (g d^2 + sigma^2) + log(g d^2 + sigma^2)]
- * - sum log y  (rest of P1: variance sigma^2) z     = V diag(g d / (g d^2 + sigma^2)) U'P1,  then s from what z leaves
- * along a so one decomposition serves the whole grid. The smallest g is plain rescaling of a proxy: where that explains
+ * A component is a prior w ~ s m + N(0, g s^2 S): m the latency shares of a proxy or their mean, S the spread of
+ * devices, s an unknown speed with a flat prior, held at a first guess within the spread. Noise is relative, so rows
+ * are divided by their latency: 1 = s a + s X L z + e with a = X m, S = L L', z ~ N(0, g I), e ~ N(0, sigma^2 I). With
+ * K = g s^2 X L L' X' + sigma^2 I the evidence of a component, s integrated out, is
+ *     log p = -1/2 (log |K| + log a'K^-1 a + 1'K^-1 1 - (a'K^-1 1)^2 / a'K^-1 a)
+ * up to a constant. S is the same for all proxies: one singular value decomposition X L = U d V' a view turns K^-1 into
+ * sums over d for every component, width and noise. The smallest g is plain rescaling of a proxy: where that explains
  * the samples as well, it wins by itself. */
 #include "adapt.h"
 
@@ -20,12 +20,14 @@ static const double widths[] = {1e-4, 1.0 / 16, 1.0 / 4, 1, 4, 16};
 static const double noises[] = {0.0005, 0.0015, 0.003, 0.006, 0.01, 0.02, 0.03, 0.045, 0.06, 0.08, 0.1, 0.15, 0.2, 0.3};
 static const double vague[] = {0.3, 1}; /* prior variances of components that know no device */
 
-#define N_GRID       (COUNT_OF(widths) * COUNT_OF(noises))
-#define NEAR         0.1  /* spread around one proxy, as a share of the spread of devices */
-#define COUPLING     0.5  /* of a proxy's component: its own graph view rather than the bank's average */
-#define NOISE_SPREAD 0.7  /* deviation of log noise around that of a proxy's own fit */
-#define NOISE_ANY    0.3  /* prior mass of a noise that no proxy has */
-#define SMALL_SHARE  1e-6 /* posterior mass below which a component is left out */
+#define N_NOISES     COUNT_OF(noises)
+#define N_GRID       (COUNT_OF(widths) * N_NOISES)
+#define NEAR         0.1   /* spread around one proxy, as a share of the spread of devices */
+#define COUPLING     0.5   /* of a proxy's component: its own graph view rather than the bank's average */
+#define NOISE_SPREAD 0.7   /* deviation of log noise around that of a proxy's own fit */
+#define NOISE_ANY    0.3   /* prior mass of a noise that no proxy has */
+#define LEAST_LOG    (-20) /* what is less likely than the best by more than this has no part in the posterior */
+#define SAME         1e-12 /* of the largest d^2: below it is rounding */
 
 /* ---- Analytic proxies: what a device would be that is limited by one thing ---- */
 
@@ -171,117 +173,166 @@ void bank_init(struct bank *b, const struct samples *reference, const struct pro
     noise_prior(b, proxies, n_proxies, arena);
 }
 
+/* ---- What the samples tell apart in one view ---- */
+
+struct spectrum {         /* of X L: the directions of the prior that change the samples at all */
+    const double *factor; /* p * p: L, lower triangular; NULL: the identity */
+    size_t rank;
+    double *square; /* rank: d^2 */
+    double *change; /* rank rows of n: d u, what one of the direction adds to the samples */
+    double *weight; /* rank rows of p: L v, what it adds to the shares */
+};
+
+/* In four sums, because one would wait for itself. */
+static double dot(const double *a, const double *b, size_t n) {
+    double sum[4] = {0};
+    size_t i = 0;
+    for (; i + 4 <= n; i += 4)
+        for (size_t k = 0; k < 4; k++) sum[k] += a[i + k] * b[i + k];
+    for (; i < n; i++) sum[0] += a[i] * b[i];
+    return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+}
+
+static void add_scaled(double *out, const double *row, double factor, size_t n) {
+    for (size_t i = 0; i < n; i++) out[i] += factor * row[i];
+}
+
+/* L z, with L lower triangular; NULL: the identity. */
+static void apply_factor(const double *factor, const double *z, size_t p, double *out) {
+    for (size_t j = 0; j < p; j++) out[j] = factor ? dot(factor + j * p, z, j + 1) : z[j];
+}
+
+/* out (columns * rows) is the transpose of `in`. */
+static double *transposed(const double *in, size_t rows, size_t columns, struct arena *arena) {
+    double *out = arena_array(arena, rows * columns, sizeof *out);
+    for (size_t i = 0; i < rows; i++)
+        for (size_t j = 0; j < columns; j++) out[j * rows + i] = in[i * columns + j];
+    return out;
+}
+
+/* From the eigenvectors of the smaller Gram matrix. `a` (n * p) is X L. */
+static struct spectrum decompose(const double *a, size_t n, size_t p, const double *factor, struct arena *arena) {
+    bool wide = n < p;
+    size_t m = wide ? n : p, length = wide ? p : n;
+    const double *across = transposed(a, n, p, arena), *rows = wide ? a : across, *columns = wide ? across : a;
+    double *gram = arena_array(arena, m * m, sizeof *gram), *value = arena_array(arena, m, sizeof *value);
+    struct spectrum s = {factor, 0, value, arena_array(arena, m * n, sizeof(double)),
+                         arena_array(arena, m * p, sizeof(double))};
+    for (size_t i = 0; i < m; i++)
+        for (size_t k = 0; k <= i; k++) gram[i * m + k] = dot(rows + i * length, rows + k * length, length);
+    lapack_int info = LAPACKE_dsyev(LAPACK_COL_MAJOR, 'V', 'U', (lapack_int)m, gram, (lapack_int)m, value);
+    assert(info == 0);
+    (void)info;
+    double least = SAME * value[m - 1], v[FT_LEARNED];
+    for (size_t k = 0; k < m; k++) {
+        const double *own = gram + k * m;
+        double *change = s.change + s.rank * n, d = sqrt(fmax(value[k], 0));
+        if (!(value[k] > least)) continue;
+        if (wide) {
+            for (size_t i = 0; i < n; i++) change[i] = d * own[i];
+            for (size_t j = 0; j < p; j++) v[j] = dot(columns + j * n, own, n) / d;
+        } else {
+            for (size_t i = 0; i < n; i++) change[i] = dot(columns + i * p, own, p);
+            memcpy(v, own, p * sizeof *v);
+        }
+        apply_factor(factor, v, p, s.weight + s.rank * p);
+        s.square[s.rank++] = value[k];
+    }
+    return s;
+}
+
+enum { FACTOR_BANK, FACTOR_NONE, FACTOR_COUNT }; /* L of a component's prior: the bank's, or the identity */
+
+struct view_samples {
+    double *shares; /* n * p: X, features over their scale, over the latency */
+    struct spectrum spectrum[FACTOR_COUNT];
+};
+
+static struct view_samples see_view(const struct bank *b, const struct samples *s, size_t view, struct arena *arena) {
+    size_t n = s->n, p = b->p;
+    struct view_samples seen = {.shares = arena_array(arena, n * p, sizeof(double))};
+    double *spread = arena_array(arena, n * p, sizeof *spread);
+    for (size_t i = 0; i < n; i++) {
+        double *row = seen.shares + i * p;
+        for (size_t k = 0; k < p; k++) {
+            if (b->scale[k] > 0) row[k] = s->x[view][i * p + k] / (b->scale[k] * s->y[i]);
+            add_scaled(spread + i * p, b->factor + k * p, row[k], k + 1);
+        }
+    }
+    seen.spectrum[FACTOR_BANK] = decompose(spread, n, p, b->factor, arena);
+    seen.spectrum[FACTOR_NONE] = decompose(seen.shares, n, p, NULL, arena);
+    return seen;
+}
+
 /* ---- One component on one view ---- */
 
 struct component {
-    const double *mean;   /* p shares */
-    const double *factor; /* p * p lower; NULL: diagonal */
-    double factor_scale;  /* multiplies the factor; the diagonal's value when it is NULL */
+    const double *mean; /* p shares */
+    int factor;         /* FACTOR_... */
+    double narrow;      /* multiplies the factor */
     const double *view_share;
     double log_prior;
 };
 
-struct solution { /* of the grid of one component on one view */
-    double log_evidence[N_GRID];
-    double scale;  /* first guess of s: what fits the mean to the samples */
-    double along;  /* a'1 / a'a */
-    double square; /* a'a */
-    size_t rank;
-    double *d, *projected, *lean, *v; /* rank; rank: U'P1; p: (XL)'a / a'a; rank * p rows of V' */
+struct solution {        /* of the grid of one component on one view */
+    double mass[N_GRID]; /* posterior; before `normalize` the logarithm of the evidence */
+    double scale;        /* first guess of s: what fits the mean to the samples */
+    double open;         /* prior variance of a direction at width 1 */
+    double square, left; /* a'a; e'e of e = 1 - along a, what the mean leaves */
+    double along;        /* a'1 / a'a */
+    double *mean, *rest; /* rank: d u'a, d u'e */
 };
 
-struct workspace {
-    const struct bank *bank;
-    const struct samples *samples;
-    double *base[VIEW_COUNT];   /* n * p: rows x / (scale of the feature) are divided by y, times the bank's factor */
-    double *shares[VIEW_COUNT]; /* n * p: features over their scale, divided by y */
-    double sum_log_y;
-    double *matrix, *u, *mean, *residual, *unused; /* mean: a */
-};
-
-static void prepare(struct workspace *ws, struct arena *scratch) {
-    const struct samples *s = ws->samples;
-    const struct bank *b = ws->bank;
-    size_t n = s->n, p = b->p;
-    for (size_t i = 0; i < n; i++) ws->sum_log_y += log(s->y[i]);
-    for (size_t v = 0; v < s->n_views; v++) {
-        double *a = ws->shares[v] = arena_array(scratch, n * p, sizeof *a);
-        double *base = ws->base[v] = arena_array(scratch, n * p, sizeof *base);
-        for (size_t i = 0; i < n; i++)
-            for (size_t j = 0; j < p; j++)
-                a[i * p + j] = b->scale[j] > 0 ? s->x[v][i * p + j] / (b->scale[j] * s->y[i]) : 0;
-        for (size_t i = 0; i < n; i++)
-            for (size_t k = 0; k < p; k++)
-                for (size_t j = 0; j <= k; j++) base[i * p + j] += a[i * p + k] * b->factor[k * p + j];
-    }
-    ws->matrix = arena_array(scratch, n * p, sizeof *ws->matrix);
-    ws->u = arena_array(scratch, n * p, sizeof *ws->u);
-    ws->mean = arena_array(scratch, n, sizeof *ws->mean);
-    ws->residual = arena_array(scratch, n, sizeof *ws->residual);
-    ws->unused = arena_array(scratch, p + 1, sizeof *ws->unused);
-}
-
-/* a and s: the component's mean prediction over the latencies, scaled to fit them. */
-static void fill_mean(struct workspace *ws, size_t view, const struct component *c, struct solution *out) {
-    size_t n = ws->samples->n, p = ws->bank->p;
+/* a, the component's mean prediction over the latencies, scaled to fit them; and e. */
+static void fill_mean(const struct samples *s, const double *shares, const struct component *c, double *a, double *e,
+                      struct solution *out) {
     double log_scale = 0, sum = 0;
-    for (size_t i = 0; i < n; i++) {
-        double m = 0;
-        for (size_t j = 0; j < p; j++) m += ws->shares[view][i * p + j] * c->mean[j];
-        ws->mean[i] = fmax(m, 1e-3 / ws->samples->y[i]);
-        log_scale -= log(ws->mean[i]) / (double)n;
+    for (size_t i = 0; i < s->n; i++) {
+        a[i] = fmax(dot(shares + i * s->p, c->mean, s->p), 1e-3 / s->y[i]);
+        log_scale -= log(a[i]) / (double)s->n;
     }
     out->scale = exp(log_scale);
-    out->square = 0;
-    for (size_t i = 0; i < n; i++) {
-        ws->mean[i] *= out->scale;
-        sum += ws->mean[i];
-        out->square += ws->mean[i] * ws->mean[i];
-    }
+    for (size_t i = 0; i < s->n; i++) sum += a[i] *= out->scale;
+    out->square = dot(a, a, s->n);
     out->along = sum / out->square;
+    for (size_t i = 0; i < s->n; i++) e[i] = 1 - out->along * a[i];
+    out->left = dot(e, e, s->n);
 }
 
-/* P X L and P 1. */
-static void fill_matrix(struct workspace *ws, size_t view, const struct component *c, struct solution *out) {
-    size_t n = ws->samples->n, p = ws->bank->p;
-    const double *rows = c->factor ? ws->base[view] : ws->shares[view];
-    double factor = out->scale * c->factor_scale;
-    memset(out->lean, 0, p * sizeof *out->lean);
-    for (size_t i = 0; i < n; i++)
-        for (size_t j = 0; j < p; j++) out->lean[j] += factor * rows[i * p + j] * ws->mean[i] / out->square;
-    for (size_t i = 0; i < n; i++) {
-        for (size_t j = 0; j < p; j++) ws->matrix[i * p + j] = factor * rows[i * p + j] - ws->mean[i] * out->lean[j];
-        ws->residual[i] = 1 - ws->mean[i] * out->along;
-    }
-}
+struct forms { /* by noise level, times sigma^2: a'K^-1 a, a'K^-1 e, e'K^-1 e; and the determinant within the rank */
+    double mean[N_NOISES], mixed[N_NOISES], rest[N_NOISES], determinant[N_NOISES];
+};
 
-static void solve(struct workspace *ws, size_t view, const struct component *c, struct solution *out) {
-    size_t n = ws->samples->n, p = ws->bank->p, r = n < p ? n : p;
-    fill_mean(ws, view, c, out);
-    fill_matrix(ws, view, c, out);
-    out->rank = r;
-    lapack_int info = LAPACKE_dgesvd(LAPACK_ROW_MAJOR, 'S', 'S', (lapack_int)n, (lapack_int)p, ws->matrix,
-                                     (lapack_int)p, out->d, ws->u, (lapack_int)r, out->v, (lapack_int)p, ws->unused);
-    assert(info == 0);
-    (void)info;
-    double rest = 0;
-    for (size_t i = 0; i < n; i++) rest += ws->residual[i] * ws->residual[i];
-    for (size_t k = 0; k < r; k++) {
-        double dot = 0;
-        for (size_t i = 0; i < n; i++) dot += ws->u[i * r + k] * ws->residual[i];
-        out->projected[k] = dot;
-        rest -= dot * dot;
-    }
-    rest = fmax(rest, 0);
-    for (size_t i = 0; i < N_GRID; i++) {
-        double g = widths[i / COUNT_OF(noises)], sigma = noises[i % COUNT_OF(noises)], variance = sigma * sigma;
-        double log_p = c->log_prior + ws->bank->log_noise[i % COUNT_OF(noises)] - ws->sum_log_y - 0.5 * rest / variance;
-        log_p -= ((double)n - (double)r - 1) * log(sigma); /* one direction went with the projection */
-        for (size_t k = 0; k < r; k++) {
-            double t = g * out->d[k] * out->d[k] + variance;
-            log_p -= 0.5 * (out->projected[k] * out->projected[k] / t + log(t));
+/* By Woodbury's formula. Of at most 23 factors of the determinant each lies within 1e-7 and 1e13. */
+static void fill_forms(const struct spectrum *f, const struct solution *s, double width, struct forms *out) {
+    double g = width * s->open;
+    for (size_t i = 0; i < N_NOISES; i++)
+        out->mean[i] = s->square, out->mixed[i] = 0, out->rest[i] = s->left, out->determinant[i] = 1;
+    for (size_t k = 0; k < f->rank; k++) {
+        double square = g * f->square[k], mean = g * s->mean[k] * s->mean[k];
+        double mixed = g * s->mean[k] * s->rest[k], rest = g * s->rest[k] * s->rest[k];
+        for (size_t i = 0; i < N_NOISES; i++) {
+            double t = square + noises[i] * noises[i], inverse = 1 / t;
+            out->determinant[i] *= t;
+            out->mean[i] -= mean * inverse;
+            out->mixed[i] -= mixed * inverse;
+            out->rest[i] -= rest * inverse;
         }
-        out->log_evidence[i] = log_p;
+    }
+}
+
+static void fill_evidence(const struct bank *b, const struct spectrum *f, size_t n, double log_prior,
+                          struct solution *out) {
+    struct forms forms;
+    double free = (double)n - (double)f->rank - 1; /* directions of noise alone; one went with s */
+    for (size_t w = 0; w < COUNT_OF(widths); w++) {
+        fill_forms(f, out, widths[w], &forms);
+        for (size_t i = 0; i < N_NOISES; i++) {
+            double left = forms.rest[i] - forms.mixed[i] * forms.mixed[i] / forms.mean[i];
+            out->mass[w * N_NOISES + i] = log_prior + b->log_noise[i] - free * log(noises[i]) -
+                                          0.5 * left / (noises[i] * noises[i]) -
+                                          0.5 * log(forms.determinant[i] * forms.mean[i] / out->square);
+        }
     }
 }
 
@@ -292,145 +343,166 @@ static struct component *components(const struct bank *b, size_t *n, struct aren
     double each = -log((double)(b->n_rows + COUNT_OF(vague) + 1)), near = sqrt(NEAR);
     const double *average = b->view_share[b->n_proxies];
     *n = 0;
-    c[(*n)++] = (struct component){b->mean, b->factor, 1, average, 0};
+    c[(*n)++] = (struct component){b->mean, FACTOR_BANK, 1, average, 0};
     for (size_t i = 0; i < b->n_rows; i++)
-        c[(*n)++] = (struct component){b->rows + i * b->p, b->factor, near,
+        c[(*n)++] = (struct component){b->rows + i * b->p, FACTOR_BANK, near,
                                        i < b->n_proxies ? b->view_share[i] : average, each};
     size_t present = 0;
     double *flat = arena_array(scratch, b->p, sizeof *flat);
     for (size_t j = 0; j < b->p; j++) present += b->scale[j] > 0;
     for (size_t j = 0; j < b->p; j++) flat[j] = b->scale[j] > 0 ? 1 / (double)present : 0;
     for (size_t i = 0; i < COUNT_OF(vague); i++)
-        c[(*n)++] = (struct component){flat, NULL, sqrt(vague[i] / (double)b->p), average, each};
+        c[(*n)++] = (struct component){flat, FACTOR_NONE, sqrt(vague[i] / (double)b->p), average, each};
     return c;
 }
 
-/* out += factor * (L z - m (lean'z)): what z does to the weights, the change of s included. */
-static void apply_factor(const struct component *c, const struct solution *s, size_t p, const double *z, double factor,
-                         double *out) {
-    double lean = 0;
-    for (size_t j = 0; j < p; j++) lean += s->lean[j] * z[j];
-    for (size_t j = 0; j < p; j++) {
-        double sum = -c->mean[j] * lean;
-        if (c->factor)
-            for (size_t k = 0; k <= j; k++) sum += c->factor_scale * c->factor[j * p + k] * z[k];
-        else
-            sum += c->factor_scale * z[j];
-        out[j] += factor * sum;
+struct mixture {
+    const struct bank *bank;
+    const struct samples *samples;
+    struct view_samples view[VIEW_COUNT];
+    struct component *components;
+    size_t n_components;
+    struct solution *solutions; /* view-major */
+};
+
+static void solve_view(struct mixture *m, size_t view, struct arena *scratch) {
+    const struct samples *s = m->samples;
+    double *a = arena_array(scratch, s->n, sizeof *a), *e = arena_array(scratch, s->n, sizeof *e);
+    m->view[view] = see_view(m->bank, s, view, scratch);
+    for (size_t i = 0; i < m->n_components; i++) {
+        const struct component *c = &m->components[i];
+        const struct spectrum *f = &m->view[view].spectrum[c->factor];
+        struct solution *out = &m->solutions[view * m->n_components + i];
+        fill_mean(s, m->view[view].shares, c, a, e, out);
+        out->open = out->scale * out->scale * c->narrow * c->narrow;
+        out->mean = arena_array(scratch, f->rank, sizeof *out->mean);
+        out->rest = arena_array(scratch, f->rank, sizeof *out->rest);
+        for (size_t k = 0; k < f->rank; k++) {
+            out->mean[k] = dot(f->change + k * s->n, a, s->n);
+            out->rest[k] = dot(f->change + k * s->n, e, s->n);
+        }
+        fill_evidence(m->bank, f, s->n, c->log_prior + log(fmax(c->view_share[view], 1e-12)), out);
     }
 }
 
-/* Adds the component's mean weights, times the grid's posterior masses. */
-static void mix_mean(const struct component *c, const struct solution *s, const double *mass, size_t p, double *w) {
-    double total = 0, z[FT_COUNT] = {0};
-    for (size_t i = 0; i < N_GRID; i++) total += mass[i];
-    for (size_t k = 0; k < s->rank; k++) {
-        double factor = 0;
-        for (size_t i = 0; i < N_GRID; i++) {
-            double g = widths[i / COUNT_OF(noises)], sigma = noises[i % COUNT_OF(noises)];
-            factor += mass[i] * g * s->d[k] / (g * s->d[k] * s->d[k] + sigma * sigma);
+/* What is hopelessly unlikely gets no mass. */
+static void normalize(struct mixture *m) {
+    size_t count = m->n_components * m->samples->n_views;
+    double top = -INFINITY, total = 0;
+    for (size_t i = 0; i < count; i++)
+        for (size_t k = 0; k < N_GRID; k++) top = fmax(top, m->solutions[i].mass[k]);
+    for (size_t i = 0; i < count; i++)
+        for (size_t k = 0; k < N_GRID; k++) {
+            double *mass = &m->solutions[i].mass[k], log_mass = *mass - top;
+            total += *mass = log_mass > LEAST_LOG ? exp(log_mass) : 0;
         }
-        for (size_t j = 0; j < p; j++) z[j] += s->v[k * p + j] * factor * s->projected[k];
-    }
-    for (size_t j = 0; j < p; j++) w[j] += s->scale * total * s->along * c->mean[j];
-    apply_factor(c, s, p, z, s->scale, w);
+    for (size_t i = 0; i < count; i++)
+        for (size_t k = 0; k < N_GRID; k++) m->solutions[i].mass[k] /= total;
 }
 
-/* Adds mass * covariance inside the component: that of z, g I - V diag(g^2 d^2 / (g d^2 + sigma^2)) V', through what z
- * does to the weights; and that of s given z, sigma^2 / a'a. */
-static void mix_covariance(const struct component *c, const struct solution *s, const double *mass, size_t p,
-                           double *covariance, struct arena *scratch) {
-    double open = 0, speed = 0;
-    double *inner = arena_array(scratch, p * p, sizeof *inner), *half = arena_array(scratch, p * p, sizeof *half);
-    for (size_t i = 0; i < N_GRID; i++) {
-        double sigma = noises[i % COUNT_OF(noises)];
-        open += mass[i] * widths[i / COUNT_OF(noises)];
-        speed += mass[i] * sigma * sigma / s->square;
+struct sums {            /* over the grid of a component; directions are those of the spectrum */
+    double share, speed; /* mass; times s */
+    double z[FT_LEARNED];
+    double variance, tilt[FT_LEARNED]; /* of s; times the change of z with s */
+};
+
+struct spread { /* what the components of a factor add to the covariance: open L L' + W' inner W */
+    double open, inner[FT_LEARNED * FT_LEARNED];
+};
+
+/* The posterior at one point of the grid: of s, and of z given s. */
+static void add_point(const struct spectrum *f, const struct solution *s, size_t point, struct sums *sums,
+                      struct spread *spread) {
+    double mass = s->mass[point], sigma = noises[point % N_NOISES], g = s->open * widths[point / N_NOISES];
+    double mean = s->square, mixed = 0, gain[FT_LEARNED], tilt[FT_LEARNED];
+    for (size_t k = 0; k < f->rank; k++) {
+        gain[k] = g / (g * f->square[k] + sigma * sigma);
+        tilt[k] = gain[k] * s->mean[k];
+        mean -= tilt[k] * s->mean[k];
+        mixed -= tilt[k] * s->rest[k];
     }
-    for (size_t j = 0; j < p; j++) inner[j * p + j] = open;
-    for (size_t k = 0; k < s->rank; k++) {
-        double closed = 0, square = s->d[k] * s->d[k];
-        for (size_t i = 0; i < N_GRID; i++) {
-            double g = widths[i / COUNT_OF(noises)], sigma = noises[i % COUNT_OF(noises)];
-            closed += mass[i] * g * g * square / (g * square + sigma * sigma);
+    double change = mixed / mean, variance = mass * sigma * sigma / mean;
+    sums->share += mass;
+    sums->speed += mass * (s->along + change);
+    sums->variance += variance;
+    spread->open += mass * g;
+    for (size_t k = 0; k < f->rank; k++) {
+        sums->z[k] += mass * (gain[k] * s->rest[k] - change * tilt[k]);
+        sums->tilt[k] += variance * tilt[k];
+        add_scaled(spread->inner + k * f->rank, tilt, variance * tilt[k], f->rank);
+        spread->inner[k * f->rank + k] -= mass * g * gain[k] * f->square[k];
+    }
+}
+
+/* Adds the component's mean shares, times its mass, and what the uncertainty of s adds to the covariance. */
+static void add_component(const struct component *c, const struct spectrum *f, const struct solution *s,
+                          const struct sums *sums, size_t p, double *mean, double *covariance) {
+    double tilt[FT_LEARNED] = {0};
+    add_scaled(mean, c->mean, s->scale * sums->speed, p);
+    for (size_t k = 0; k < f->rank; k++) {
+        add_scaled(mean, f->weight + k * p, sums->z[k], p);
+        add_scaled(tilt, f->weight + k * p, sums->tilt[k], p);
+    }
+    for (size_t j = 0; j < p && covariance; j++) {
+        double own = s->scale * c->mean[j];
+        add_scaled(covariance + j * p, c->mean, s->scale * (sums->variance * own - tilt[j]), p);
+        add_scaled(covariance + j * p, tilt, -own, p);
+    }
+}
+
+static void add_spread(const struct spectrum *f, const struct spread *spread, size_t p, double *covariance) {
+    for (size_t j = 0; j < p; j++)
+        for (size_t k = 0; k <= j; k++) {
+            double prior = f->factor ? dot(f->factor + j * p, f->factor + k * p, k + 1) : j == k;
+            covariance[j * p + k] += spread->open * prior;
+            if (k < j) covariance[k * p + j] += spread->open * prior;
         }
-        const double *v = s->v + k * p;
-        for (size_t a = 0; a < p; a++)
-            for (size_t b = 0; b < p; b++) inner[a * p + b] -= closed * v[a] * v[b];
-    }
-    for (size_t a = 0; a < p; a++) apply_factor(c, s, p, inner + a * p, s->scale, half + a * p);
-    double column[FT_COUNT];
-    for (size_t j = 0; j < p; j++) {
-        double out[FT_COUNT] = {0};
-        for (size_t a = 0; a < p; a++) column[a] = half[a * p + j];
-        apply_factor(c, s, p, column, s->scale, out);
-        for (size_t k = 0; k < p; k++)
-            covariance[j * p + k] += out[k] + speed * s->scale * s->scale * c->mean[j] * c->mean[k];
+    for (size_t a = 0; a < f->rank; a++) {
+        double row[FT_LEARNED] = {0};
+        for (size_t b = 0; b < f->rank; b++) add_scaled(row, f->weight + b * p, spread->inner[a * f->rank + b], p);
+        for (size_t j = 0; j < p; j++) add_scaled(covariance + j * p, row, f->weight[a * p + j], p);
     }
 }
 
 static void add_outer(const double *a, const double *b, double factor, size_t p, double *out) {
-    for (size_t j = 0; j < p; j++)
-        for (size_t k = 0; k < p; k++) out[j * p + k] += factor * (a[j] - b[j]) * (a[k] - b[k]);
+    double difference[FT_LEARNED];
+    for (size_t j = 0; j < p; j++) difference[j] = a[j] - b[j];
+    for (size_t j = 0; j < p; j++) add_scaled(out + j * p, difference, factor * difference[j], p);
 }
 
-struct mixture {
-    struct workspace ws;
-    struct component *components;
-    size_t n_components;
-    struct solution *solutions; /* view-major */
-    double *share;              /* posterior mass of each solution */
-    double top, total;          /* largest log evidence; sum of exponentials below it */
-};
-
-static void mix_view(struct mixture *m, size_t view, bool covariance, struct posterior *post, struct arena *arena) {
-    size_t p = m->ws.bank->p;
-    double *means = arena_array(arena, m->n_components * p, sizeof *means), mass[N_GRID], *shares = m->share;
-    double *w = post->weight[view];
-    for (size_t i = 0; i < m->n_components; i++) {
-        const struct solution *s = &m->solutions[view * m->n_components + i];
-        double *mean = means + i * p;
-        shares[i] = 0;
-        for (size_t k = 0; k < N_GRID; k++) shares[i] += mass[k] = exp(s->log_evidence[k] - m->top) / m->total;
-        if (shares[i] < SMALL_SHARE) continue;
-        post->share[view] += shares[i];
+static void mix_view(const struct mixture *m, size_t view, struct posterior *post, struct arena *arena) {
+    size_t p = m->bank->p, n = m->n_components;
+    double *means = arena_array(arena, n * p, sizeof *means), *shares = arena_array(arena, n, sizeof *shares);
+    double *w = post->weight[view], *covariance = post->covariance[view];
+    struct spread *spreads = arena_array(arena, FACTOR_COUNT, sizeof *spreads);
+    for (size_t i = 0; i < n; i++) {
+        const struct component *c = &m->components[i];
+        const struct solution *s = &m->solutions[view * n + i];
+        const struct spectrum *f = &m->view[view].spectrum[c->factor];
+        struct sums sums = {0};
         for (size_t k = 0; k < N_GRID; k++) {
-            double sigma = noises[k % COUNT_OF(noises)];
-            post->noise += mass[k] * sigma * sigma;
-            if (k < COUNT_OF(noises)) post->scale_only += mass[k];
+            if (s->mass[k] <= 0) continue;
+            add_point(f, s, k, &sums, &spreads[c->factor]);
+            post->noise += s->mass[k] * noises[k % N_NOISES] * noises[k % N_NOISES];
+            if (k < N_NOISES) post->scale_only += s->mass[k];
         }
-        mix_mean(&m->components[i], s, mass, p, mean);
-        for (size_t j = 0; j < p; j++) w[j] += mean[j];
-        for (size_t j = 0; j < p; j++) mean[j] /= shares[i];
-        if (covariance) mix_covariance(&m->components[i], s, mass, p, post->covariance[view], arena);
+        shares[i] = sums.share;
+        if (sums.share <= 0) continue;
+        add_component(c, f, s, &sums, p, means + i * p, covariance);
+        post->share[view] += sums.share;
+        for (size_t j = 0; j < p; j++) w[j] += means[i * p + j];
     }
     if (post->share[view] <= 0) return;
     for (size_t j = 0; j < p; j++) w[j] /= post->share[view];
     if (!covariance) return;
-    for (size_t i = 0; i < m->n_components; i++)
-        if (shares[i] >= SMALL_SHARE) add_outer(means + i * p, w, shares[i], p, post->covariance[view]);
-    for (size_t j = 0; j < p * p; j++) post->covariance[view][j] /= post->share[view];
-}
-
-static void solve_all(struct mixture *m, struct arena *scratch) {
-    size_t p = m->ws.bank->p, n = m->ws.samples->n, r = n < p ? n : p;
-    size_t count = m->ws.samples->n_views * m->n_components;
-    m->solutions = arena_array(scratch, count, sizeof *m->solutions);
-    m->share = arena_array(scratch, m->n_components, sizeof *m->share);
-    m->top = -INFINITY;
-    for (size_t i = 0; i < count; i++) {
-        struct solution *s = &m->solutions[i];
-        struct component c = m->components[i % m->n_components];
-        s->d = arena_array(scratch, 2 * r + p + r * p, sizeof *s->d);
-        s->projected = s->d + r;
-        s->lean = s->projected + r;
-        s->v = s->lean + p;
-        c.log_prior += log(fmax(c.view_share[i / m->n_components], 1e-12));
-        solve(&m->ws, i / m->n_components, &c, s);
-        for (size_t k = 0; k < N_GRID; k++) m->top = fmax(m->top, s->log_evidence[k]);
+    for (int kind = 0; kind < FACTOR_COUNT; kind++)
+        add_spread(&m->view[view].spectrum[kind], &spreads[kind], p, covariance);
+    for (size_t i = 0; i < n; i++) {
+        if (shares[i] <= 0) continue;
+        for (size_t j = 0; j < p; j++) means[i * p + j] /= shares[i];
+        add_outer(means + i * p, w, shares[i], p, covariance);
     }
-    for (size_t i = 0; i < count; i++)
-        for (size_t k = 0; k < N_GRID; k++) m->total += exp(m->solutions[i].log_evidence[k] - m->top);
+    for (size_t j = 0; j < p * p; j++) covariance[j] /= post->share[view];
 }
 
 /* Weights of shares back to ms a unit of the feature. */
@@ -450,14 +522,15 @@ void bank_adapt(const struct bank *b, const struct samples *s, bool covariance, 
                 struct arena *arena) {
     assert(s->p == b->p && s->n_views == b->n_views && s->n > 0);
     *post = (struct posterior){.p = b->p, .n_views = b->n_views};
-    struct mixture m = {.ws = {.bank = b, .samples = s}};
-    prepare(&m.ws, arena);
+    struct mixture m = {.bank = b, .samples = s};
     m.components = components(b, &m.n_components, arena);
-    solve_all(&m, arena);
+    m.solutions = arena_array(arena, b->n_views * m.n_components, sizeof *m.solutions);
+    for (size_t v = 0; v < b->n_views; v++) solve_view(&m, v, arena);
+    normalize(&m);
     for (size_t v = 0; v < b->n_views; v++) {
         post->weight[v] = arena_array(arena, b->p, sizeof *post->weight[v]);
         if (covariance) post->covariance[v] = arena_array(arena, b->p * b->p, sizeof *post->covariance[v]);
-        mix_view(&m, v, covariance, post, arena);
+        mix_view(&m, v, post, arena);
         unscale(b, post, v);
     }
     double total = 0; /* less than 1 by what was left out */
