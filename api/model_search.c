@@ -58,12 +58,22 @@ static enum status bind_sizes(struct model_search *ms) {
                      symbols[0], symbols[0]);
 }
 
+/* Genes: steps of every group, every drop, every crop, and of the resolution where it can be turned. */
+static size_t first_drop(const struct model_search *ms) {
+    return ms->knobs.n_groups;
+}
+static size_t first_crop(const struct model_search *ms) {
+    return first_drop(ms) + ms->knobs.n_drops;
+}
+static size_t resolution_gene(const struct model_search *ms) {
+    return first_crop(ms) + ms->knobs.n_crops;
+}
 static size_t n_genes(const struct model_search *ms) {
-    return ms->knobs.n_groups + ms->knobs.n_drops + (ms->n_smaller > 0);
+    return resolution_gene(ms) + (ms->n_smaller > 0);
 }
 
 static uint32_t resolution_of(const struct model_search *ms, const uint16_t *genes) {
-    return ms->n_smaller ? genes[ms->knobs.n_groups + ms->knobs.n_drops] : 0;
+    return ms->n_smaller ? genes[resolution_gene(ms)] : 0;
 }
 
 static const struct graph *sized_at(const struct model_search *ms, const uint16_t *genes) {
@@ -83,7 +93,7 @@ static void find_smaller(struct model_search *ms) {
         ms->smaller[n++] = g;
     }
     ms->n_smaller = (uint32_t)n;
-    ms->max[ms->knobs.n_groups + ms->knobs.n_drops] = (uint16_t)n;
+    ms->max[resolution_gene(ms)] = (uint16_t)n;
 }
 
 static enum status ready(struct model_search *ms, ol_search *s) {
@@ -94,9 +104,10 @@ static enum status ready(struct model_search *ms, ol_search *s) {
     TRY(infer(g, NULL, &s->base.arena, &s->base.diag));
     knobs_find(&ms->knobs, g, COUPLING_FREER, alignment(s->request), ms->importance, s->request->seed, &s->base.arena);
     score_start(&ms->score, &ms->knobs, &s->base.arena);
-    ms->max = arena_array(&s->base.arena, ms->knobs.n_groups + ms->knobs.n_drops + 2u, sizeof *ms->max);
+    ms->max = arena_array(&s->base.arena, resolution_gene(ms) + 1, sizeof *ms->max);
     for (uint32_t i = 0; i < ms->knobs.n_groups; i++) ms->max[i] = (uint16_t)ms->knobs.groups[i].n_steps;
-    for (uint32_t i = 0; i < ms->knobs.n_drops; i++) ms->max[ms->knobs.n_groups + i] = 1;
+    for (uint32_t i = 0; i < ms->knobs.n_drops; i++) ms->max[first_drop(ms) + i] = 1;
+    for (uint32_t i = 0; i < ms->knobs.n_crops; i++) ms->max[first_crop(ms) + i] = (uint16_t)ms->knobs.crops[i].n_steps;
     TRY(bind_sizes(ms));
     find_smaller(ms);
     return ST_OK;
@@ -107,7 +118,8 @@ static enum status ready(struct model_search *ms, ol_search *s) {
 static struct config config_of(const struct model_search *ms, const uint16_t *genes, struct arena *arena) {
     struct config config = config_new(&ms->knobs, arena);
     memcpy(config.removed, genes, ms->knobs.n_groups * sizeof *genes);
-    for (uint32_t i = 0; i < ms->knobs.n_drops; i++) config.dropped[i] = genes[ms->knobs.n_groups + i] != 0;
+    for (uint32_t i = 0; i < ms->knobs.n_drops; i++) config.dropped[i] = genes[first_drop(ms) + i] != 0;
+    memcpy(config.cropped, genes + first_crop(ms), ms->knobs.n_crops * sizeof *genes);
     return config;
 }
 
@@ -184,6 +196,27 @@ static bool judge(void *user, const uint16_t *genes, struct outcome *o, unsigned
 
 /* ---- Telling ---- */
 
+static ol_knob group_knob(const struct group *g, uint32_t steps) {
+    return (ol_knob){.name = g->name,
+                     .kind = "channels",
+                     .units = g->n_units,
+                     .kept = g->n_units - (size_t)(steps * g->step),
+                     .step = g->step,
+                     .changes_statistics = g->statistics};
+}
+
+/* By its longest side. */
+static ol_knob crop_knob(const struct graph *g, const struct crop *crop, uint32_t steps) {
+    const struct tensor *weight = &g->tensors[crop->weight];
+    int64_t before = 0, after = 0;
+    for (int32_t axis = 2; axis < weight->rank; axis++) {
+        int64_t side = weight->dims[axis].value, left = side - 2 * crop_rim(side, steps);
+        if (side > before) before = side;
+        if (left > after) after = left;
+    }
+    return (ol_knob){.name = crop->name, .kind = "kernel", .units = (size_t)before, .kept = (size_t)after, .step = 2};
+}
+
 static ol_knob resolution_knob(const struct model_search *ms, uint32_t steps) {
     const struct graph *g = ms->sized;
     uint32_t image = resolution_image(g);
@@ -196,25 +229,20 @@ static ol_knob resolution_knob(const struct model_search *ms, uint32_t steps) {
                      .step = (int64_t)((height - kept) / steps)};
 }
 
-static const ol_knob *turned(const struct model_search *ms, const uint16_t *genes, size_t *n) {
+static ol_knob knob(const struct model_search *ms, size_t gene, uint32_t steps) {
     const struct knobs *k = &ms->knobs;
-    ol_knob *list = arena_array(&ms->s->base.arena, k->n_groups + k->n_drops + 2u, sizeof *list);
+    if (gene < first_drop(ms)) return group_knob(&k->groups[gene], steps);
+    if (gene < first_crop(ms))
+        return (ol_knob){.name = k->drops[gene - first_drop(ms)].name, .kind = "block", .units = 1, .step = 1};
+    if (gene < resolution_gene(ms)) return crop_knob(k->g, &k->crops[gene - first_crop(ms)], steps);
+    return resolution_knob(ms, steps);
+}
+
+static const ol_knob *turned(const struct model_search *ms, const uint16_t *genes, size_t *n) {
+    ol_knob *list = arena_array(&ms->s->base.arena, n_genes(ms) + 1, sizeof *list);
     *n = 0;
-    for (uint32_t i = 0; i < k->n_groups; i++) {
-        const struct group *g = &k->groups[i];
-        size_t removed = (size_t)genes[i] * (size_t)g->step;
-        if (removed)
-            list[(*n)++] = (ol_knob){.name = g->name,
-                                     .kind = "channels",
-                                     .units = g->n_units,
-                                     .kept = g->n_units - removed,
-                                     .step = g->step,
-                                     .changes_statistics = g->statistics};
-    }
-    for (uint32_t i = 0; i < k->n_drops; i++)
-        if (genes[k->n_groups + i])
-            list[(*n)++] = (ol_knob){.name = k->drops[i].name, .kind = "block", .units = 1, .kept = 0, .step = 1};
-    if (resolution_of(ms, genes)) list[(*n)++] = resolution_knob(ms, resolution_of(ms, genes));
+    for (size_t i = 0; i < n_genes(ms); i++)
+        if (genes[i]) list[(*n)++] = knob(ms, i, genes[i]);
     return list;
 }
 
@@ -277,6 +305,7 @@ static void set_up(struct model_search *ms) {
     const ol_search_request *r = ms->r;
     ms->s->find = (struct find){.strategy = ms->s->strategy,
                                 .n_genes = n_genes(ms),
+                                .n_widths = ms->knobs.n_groups,
                                 .n_targets = r->n_targets,
                                 .max = ms->max,
                                 .budget_ms = r->budgets_ms,
@@ -331,29 +360,16 @@ enum status search_model_knobs(ol_search *s, const ol_knob **knobs, size_t *n) {
     struct model_search ms;
     struct outcome base, alone;
     TRY(ready(&ms, s));
-    const struct knobs *k = &ms.knobs;
-    size_t total = n_genes(&ms), plain = k->n_groups + k->n_drops;
+    size_t total = n_genes(&ms);
     ol_knob *list = arena_array(&s->base.arena, total + 1, sizeof *list);
     uint16_t *genes = arena_array(&s->base.arena, total + 1, sizeof *genes);
-    if (!judge(&ms, genes, &base, 0)) return diag_fail(&s->base.diag, ST_MODEL, "%s: cannot be priced", k->g->path);
+    if (!judge(&ms, genes, &base, 0))
+        return diag_fail(&s->base.diag, ST_MODEL, "%s: cannot be priced", ms.knobs.g->path);
     for (size_t i = 0; i < total; i++) {
         genes[i] = ms.max[i];
-        bool priced = judge(&ms, genes, &alone, 0), is_group = i < k->n_groups;
+        list[i] = knob(&ms, i, ms.max[i]);
+        list[i].saves_ms = judge(&ms, genes, &alone, 0) ? base.ms[0] - alone.ms[0] : NAN;
         genes[i] = 0;
-        if (i == plain) {
-            list[i] = resolution_knob(&ms, ms.n_smaller);
-            list[i].saves_ms = priced ? base.ms[0] - alone.ms[0] : NAN;
-            continue;
-        }
-        const struct group *g = is_group ? &k->groups[i] : NULL;
-        size_t units = g ? g->n_units : 1, most = g ? (size_t)(g->n_steps * g->step) : 1;
-        list[i] = (ol_knob){.name = g ? g->name : k->drops[i - k->n_groups].name,
-                            .kind = g ? "channels" : "block",
-                            .units = units,
-                            .kept = units - most,
-                            .step = g ? g->step : 1,
-                            .saves_ms = priced ? base.ms[0] - alone.ms[0] : NAN,
-                            .changes_statistics = g && g->statistics};
     }
     *knobs = list;
     *n = total;

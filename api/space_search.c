@@ -183,6 +183,7 @@ static enum status evolve_space(struct space_search *ss, ol_search_result *out, 
                                   r->targets[0]->target->name, (unsigned long long)r->seed);
     s->find = (struct find){.strategy = s->strategy,
                             .n_genes = n_genes,
+                            .n_widths = n_genes,
                             .n_targets = r->n_targets,
                             .max = ss->max,
                             .budget_ms = r->budgets_ms,

@@ -37,7 +37,8 @@ const struct command commands[] = {
      "Inputs are made up. The library is found through ORT_DYLIB_PATH, the loader, or node_modules.", command_measure},
     {"search", "MODEL|--space S -t TARGET --budget MS -o OUT", "rewrites a model, or finds an architecture, that fits",
      G_COMMON | G_MODEL | G_TARGET | G_SEARCH,
-     "Channels, heads and residual blocks go, least important first, until the predicted latency meets the budget.",
+     "Channels, heads and residual blocks go, least important first, and large kernels shrink, until the predicted "
+     "latency meets the budget.",
      command_search},
     {NULL, NULL, NULL, 0, NULL, NULL},
 };

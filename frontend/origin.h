@@ -24,7 +24,6 @@ struct declared { /* a type as the file gives it */
 struct tensor_origin { /* of a tensor; any of the messages may be missing */
     const Onnx__TensorProto *dense;
     const Onnx__SparseTensorProto *sparse;
-    struct data values, indices;                       /* of `sparse` */
     const Onnx__ValueInfoProto *input, *output, *hint; /* hint: an entry of value_info */
     struct declared type;                              /* as of reading, what the IR was given */
 };

@@ -146,10 +146,9 @@ enum status read_sparse(struct reader *r, uint32_t id, const Onnx__SparseTensorP
     if (!indices_fit(&indices, &values, whole.rank) || values.elements > whole.elements)
         return read_fail(r, ST_MODEL, "%s: values, indices and shape do not fit each other", what);
     make_initializer(r, id, &whole);
-    struct tensor_origin *origin = read_tensor_origin(r, id);
-    origin->sparse = s;
-    origin->values = values.data;
-    origin->indices = indices.data;
+    read_tensor_origin(r, id)->sparse = s;
+    struct sparse sparse = {values.elements, indices.rank == 1, values.data, indices.data};
+    r->graph->tensors[id].sparse = arena_copy(r->arena, &sparse, sizeof sparse);
     r->graph->tensors[id].stored_bytes = stored_bytes(&values) + stored_bytes(&indices);
     return ST_OK;
 }

@@ -47,7 +47,7 @@ static enum status write_tensors(struct writer *w, const struct attr *from, Onnx
     if (from->type == AT_SPARSE_TENSORS) {
         a->n_sparse_tensors = from->n;
         a->sparse_tensors = arena_array(w->arena, from->n, sizeof(void *));
-        for (size_t i = 0; i < from->n; i++) a->sparse_tensors[i] = write_sparse(w, from->tensors[i]);
+        for (size_t i = 0; i < from->n; i++) TRY(write_sparse(w, from->tensors[i], &a->sparse_tensors[i]));
         return ST_OK;
     }
     a->n_tensors = from->n;
@@ -92,8 +92,7 @@ static enum status write_value(struct writer *w, const struct attr *from, const 
     case AT_TENSOR:
         return write_dense(w, from->tensor, &a->t);
     case AT_SPARSE_TENSOR:
-        a->sparse_tensor = write_sparse(w, from->tensor);
-        return ST_OK;
+        return write_sparse(w, from->tensor, &a->sparse_tensor);
     case AT_TENSORS:
     case AT_SPARSE_TENSORS:
         return write_tensors(w, from, a);

@@ -47,7 +47,7 @@ static enum status put_initializers(struct body_out *o) {
         uint32_t id = w->body_list[i];
         if (!is_written_initializer(w, id)) continue;
         if (is_sparse(w, id))
-            g->sparse_initializer[g->n_sparse_initializer++] = write_sparse(w, id);
+            TRY(write_sparse(w, id, &g->sparse_initializer[g->n_sparse_initializer++]));
         else
             TRY(write_dense(w, id, &g->initializer[g->n_initializer++]));
     }

@@ -5,13 +5,8 @@
 
 enum { EXTERNAL_MIN = 1024, EXTERNAL_ALIGN = 4096 /* pages, so that a reader may map them */ };
 
-static const struct tensor_origin *origin_of(const struct writer *w, uint32_t id) {
-    return w->graph->tensors[id].origin;
-}
-
 bool is_sparse(const struct writer *w, uint32_t id) {
-    const struct tensor_origin *origin = origin_of(w, id);
-    return origin && origin->sparse && w->graph->tensors[id].data.encoding == ENC_NONE;
+    return w->graph->tensors[id].sparse != NULL;
 }
 
 static Onnx__StringStringEntryProto *entry(struct writer *w, const char *key, const char *value) {
@@ -63,13 +58,13 @@ static void put_data(struct writer *w, Onnx__TensorProto *t, const struct data *
         restore_data(t, d, dtype, w->arena);
 }
 
-static enum status put_dims(struct writer *w, Onnx__TensorProto *t, const struct tensor *from) {
-    t->n_dims = from->rank > 0 ? (size_t)from->rank : 0;
-    t->dims = arena_array(w->arena, t->n_dims, sizeof *t->dims);
-    for (size_t i = 0; i < t->n_dims; i++) {
+static enum status put_dims(struct writer *w, const struct tensor *from, size_t *n, int64_t **dims) {
+    *n = from->rank > 0 ? (size_t)from->rank : 0;
+    *dims = arena_array(w->arena, *n, sizeof **dims);
+    for (size_t i = 0; i < *n; i++) {
         if (!dim_is_number(from->dims[i]))
             return write_fail(w, ST_MODEL, "initializer \"%s\" has no definite shape", from->name);
-        t->dims[i] = from->dims[i].value;
+        (*dims)[i] = from->dims[i].value;
     }
     return ST_OK;
 }
@@ -80,7 +75,7 @@ enum status write_dense(struct writer *w, uint32_t id, Onnx__TensorProto **out) 
     Onnx__TensorProto *t = start_tensor(w, origin ? origin->dense : NULL);
     bool of_attribute = w->use[id] & USE_ATTRIBUTE;
     if (*from->name || !of_attribute) t->name = write_name(w, id);
-    TRY(put_dims(w, t, from));
+    TRY(put_dims(w, from, &t->n_dims, &t->dims));
     if (!from->data.bytes && tensor_bytes(from) != 0)
         return write_fail(w, ST_MODEL, "initializer \"%s\" has a shape but no data: nothing to write", from->name);
     if (from->dtype != DT_UNDEFINED) {
@@ -92,13 +87,23 @@ enum status write_dense(struct writer *w, uint32_t id, Onnx__TensorProto **out) 
     return ST_OK;
 }
 
-Onnx__SparseTensorProto *write_sparse(struct writer *w, uint32_t id) {
-    const struct tensor_origin *origin = origin_of(w, id);
-    Onnx__SparseTensorProto *s = arena_copy(w->arena, origin->sparse, sizeof *s);
-    s->values = start_tensor(w, s->values);
-    s->indices = start_tensor(w, s->indices);
+/* A list that is as long as there are elements, of one number each or of one an axis. */
+static Onnx__TensorProto *write_list(struct writer *w, const Onnx__TensorProto *was, int64_t n, const struct data *data,
+                                     enum dtype dtype) {
+    Onnx__TensorProto *t = start_tensor(w, was);
+    t->dims = arena_copy(w->arena, was->dims, was->n_dims * sizeof *t->dims);
+    t->dims[0] = n;
+    put_data(w, t, data, dtype);
+    return t;
+}
+
+enum status write_sparse(struct writer *w, uint32_t id, Onnx__SparseTensorProto **out) {
+    const struct tensor *from = &w->graph->tensors[id];
+    const struct tensor_origin *origin = from->origin;
+    const struct sparse *sparse = from->sparse;
+    Onnx__SparseTensorProto *s = *out = arena_copy(w->arena, origin->sparse, sizeof *s);
+    s->values = write_list(w, s->values, sparse->n, &sparse->values, from->dtype);
+    s->indices = write_list(w, s->indices, sparse->n, &sparse->indices, DT_INT64);
     if (!(w->use[id] & USE_ATTRIBUTE)) s->values->name = write_name(w, id);
-    put_data(w, s->values, &origin->values, w->graph->tensors[id].dtype);
-    put_data(w, s->indices, &origin->indices, DT_INT64);
-    return s;
+    return put_dims(w, from, &s->n_dims, &s->dims);
 }

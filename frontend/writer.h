@@ -45,7 +45,7 @@ Onnx__TypeProto *write_type(struct writer *, enum type_kind, enum dtype, int32_t
 
 /* write_tensor.c */
 enum status write_dense(struct writer *, uint32_t tensor, Onnx__TensorProto **) MUST_CHECK;
-Onnx__SparseTensorProto *write_sparse(struct writer *, uint32_t tensor);
+enum status write_sparse(struct writer *, uint32_t tensor, Onnx__SparseTensorProto **) MUST_CHECK;
 bool is_sparse(const struct writer *, uint32_t tensor);
 
 /* write_attr.c */

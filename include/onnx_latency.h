@@ -391,11 +391,11 @@ typedef struct ol_search_request {
 } ol_search_request;
 
 typedef struct ol_knob {     /* something that can be turned in a model */
-    const char *name, *kind; /* kind: "channels", "block", "pixels" */
-    size_t units, kept;      /* channels (or heads): how many there are, and stay; a block: 1, and 1 or 0 */
-    int64_t step;            /* units go in multiples of it */
-    double saves_ms;         /* on the first target, all of it turned as far as it goes */
-    int changes_statistics;  /* a mean or variance is taken over it */
+    const char *name, *kind; /* kind: "channels", "block", "kernel", "pixels" */
+    size_t units, kept; /* channels (or heads): how many there are, and stay; a block: 1 and 0; a kernel: its side */
+    int64_t step;       /* units go in multiples of it */
+    double saves_ms;    /* on the first target, all of it turned as far as it goes */
+    int changes_statistics; /* a mean or variance is taken over it */
 } ol_knob;
 
 typedef struct ol_setting {      /* a point of the frontier */

@@ -113,6 +113,12 @@ struct data { /* where a tensor's elements lie; bytes are borrowed from a mapped
     const uint8_t *bytes; /* NULL: an external file that was not found (a warning said so) */
 };
 
+struct sparse {                  /* elements that are not zero; the others take no room */
+    int64_t n;                   /* of them */
+    bool flat;                   /* indices: a position in the flat tensor for each, or a coordinate for each axis */
+    struct data values, indices; /* int64 */
+};
+
 struct source_file {      /* the model itself (index 0) and its external data files */
     const char *path;     /* as opened */
     const char *location; /* as the model names it; NULL for the model itself */
@@ -142,12 +148,13 @@ struct tensor {
     uint32_t flags;
     const dim *dims;           /* rank of them */
     const struct value *value; /* NULL: not known */
-    struct data data;          /* initializers */
-    uint64_t stored_bytes;     /* initializers: what the weights take in the file(s), sparse ones as stored */
-    uint32_t producer;         /* node, or NONE */
-    uint32_t body;             /* that defines it */
-    dim length;                /* sequences: how many elements; else unused */
-    const void *origin;        /* frontend's own: the message it was read from */
+    struct data data;          /* initializers, but for those that are */
+    const struct sparse *sparse;
+    uint64_t stored_bytes; /* initializers: what the weights take in the file(s), sparse ones as stored */
+    uint32_t producer;     /* node, or NONE */
+    uint32_t body;         /* that defines it */
+    dim length;            /* sequences: how many elements; else unused */
+    const void *origin;    /* frontend's own: the message it was read from */
 };
 
 /* clang-format off */

@@ -1,5 +1,6 @@
 /* How a node's attributes and input shapes define its work. Shape inference, cost and lowering read the same facts.
- * Private to passes/. Nothing here fails loudly: a reader returns false and says why in words ready for a message. */
+ * Private to passes/, but for windows, which rewriting changes. Nothing here fails loudly: a reader returns false and
+ * says why in words ready for a message. */
 #ifndef GEOMETRY_H
 #define GEOMETRY_H
 

@@ -123,25 +123,25 @@ static void number_elements(struct coupling *c) {
     for (uint32_t e = 0; e < c->n; e++) c->parent[e] = e;
 }
 
-/* Slices are taken of whole bytes that lie one element after the other. */
+/* Slices are taken of whole bytes that lie one element after the other; of sparse tensors that can be read whole. */
 static bool can_be_sliced(const struct tensor *t) {
-    if (!(t->flags & TF_INITIALIZER) || t->data.encoding == ENC_NONE) return true;
-    return t->kind == TY_TENSOR && dtype_bits(t->dtype) >= 8 && t->data.encoding != ENC_STRINGS &&
-           t->data.encoding != ENC_VARINTS;
+    const struct data *data = t->sparse ? &t->sparse->values : &t->data;
+    if (t->sparse && t->sparse->n * t->rank > VALUE_MAX) return false;
+    if (!(t->flags & TF_INITIALIZER) || data->encoding == ENC_NONE) return true;
+    return t->kind == TY_TENSOR && dtype_bits(t->dtype) >= 8 && data->encoding != ENC_STRINGS &&
+           data->encoding != ENC_VARINTS;
 }
 
 /* The interface stays as it is, and what a subgraph sees is left alone. */
-static void freeze_interface(struct coupling *c) {
-    for (uint32_t t = 0; t < c->g->n_tensors; t++)
-        if (c->g->tensors[t].body != 0 || !can_be_sliced(&c->g->tensors[t]) ||
-            c->g->tensors[t].flags & (TF_INPUT | TF_OUTPUT | TF_CAPTURED | TF_PRIVATE))
-            freeze_all(c, t);
+bool couple_can_cut(const struct tensor *t) {
+    return t->body == 0 && can_be_sliced(t) && !(t->flags & (TF_INPUT | TF_OUTPUT | TF_CAPTURED | TF_PRIVATE));
 }
 
 void couple(struct coupling *c, struct graph *g, bool inner, struct arena *arena) {
     *c = (struct coupling){.g = g, .arena = arena, .inner = inner};
     number_elements(c);
-    freeze_interface(c);
+    for (uint32_t t = 0; t < g->n_tensors; t++)
+        if (!couple_can_cut(&g->tensors[t])) freeze_all(c, t);
     const struct body *body = &g->bodies[0];
     for (size_t i = 0; i < body->n_nodes; i++)
         if (!g->nodes[body->nodes[i]].dead) couple_node(c, body->nodes[i]);

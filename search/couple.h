@@ -50,6 +50,7 @@ void couple(struct coupling *, struct graph *, bool inner, struct arena *);
 
 uint32_t couple_element(const struct coupling *, uint32_t tensor, int32_t axis, int64_t index); /* its class, or NONE */
 bool couple_is_frozen(const struct coupling *, uint32_t class_);
+bool couple_can_cut(const struct tensor *); /* inside the model, and sliceable where it has data */
 int64_t couple_size(const struct coupling *, uint32_t tensor, int32_t axis); /* -1 when not a number */
 
 /* For the rules (couple_rules.c, couple_choice.c). Axes without elements are skipped: tying to one freezes the other.

@@ -71,6 +71,7 @@ static void conv(struct coupling *c, uint32_t node) {
     freeze_space(c, x);
     freeze_space(c, w);
     freeze_space(c, y);
+    for (int32_t axis = 2; axis < rank_of(c, w); axis++) note_contraction(c, node, w, axis);
     if (groups > 1 && per_group != 1) {
         couple_grouped(c, node, groups);
         return;

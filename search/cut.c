@@ -3,11 +3,21 @@
 
 #include <string.h>
 
+static void mark_rim(const struct knobs *k, uint32_t weight, int64_t steps, bool *removed) {
+    for (int32_t axis = 2; axis < k->g->tensors[weight].rank; axis++) {
+        int64_t side = couple_size(&k->coupling, weight, axis);
+        for (int64_t i = 0; i < crop_rim(side, steps); i++)
+            removed[couple_element(&k->coupling, weight, axis, i)] =
+                removed[couple_element(&k->coupling, weight, axis, side - 1 - i)] = true;
+    }
+}
+
 static const bool *mark_removed(const struct knobs *k, const struct config *config, struct arena *arena) {
     bool *removed = arena_array(arena, (size_t)k->coupling.n + 1, sizeof *removed);
     for (uint32_t g = 0; g < k->n_groups; g++)
         for (int64_t i = 0; i < config->removed[g] * k->groups[g].step; i++)
             removed[k->groups[g].units[k->groups[g].order[i]]] = true;
+    for (uint32_t i = 0; i < k->n_crops; i++) mark_rim(k, k->crops[i].weight, config->cropped[i], removed);
     return removed;
 }
 
@@ -18,6 +28,11 @@ struct cut cut_start(const struct knobs *k, const struct config *config, bool wi
             const struct group_axis *axis = &k->groups[g].axes[i];
             sizes[k->coupling.first_axis[axis->tensor] + (uint32_t)axis->axis] -=
                 config->removed[g] * k->groups[g].step * axis->per_unit;
+        }
+    for (uint32_t i = 0; i < k->n_crops; i++)
+        for (int32_t axis = 2; axis < k->g->tensors[k->crops[i].weight].rank; axis++) {
+            int64_t *side = &sizes[k->coupling.first_axis[k->crops[i].weight] + (uint32_t)axis];
+            *side -= 2 * crop_rim(*side, config->cropped[i]);
         }
     return (struct cut){k, sizes, with_indices ? mark_removed(k, config, arena) : NULL, arena};
 }
@@ -94,6 +109,65 @@ static void slice_data(const struct cut *cut, uint32_t id, struct tensor *t) {
     t->data = (struct data){ENC_RAW, NONE, 0, (uint64_t)tensor_bytes(t), bytes};
 }
 
+/* ---- Sparse weights ---- */
+
+/* Where element i lies in the whole tensor; false when that is nowhere. */
+static bool coordinates(const struct tensor *t, const struct value *indices, int64_t i, int64_t *at) {
+    int64_t flat = t->sparse->flat ? indices->at[i].d.value : 0;
+    for (int32_t axis = t->rank - 1; axis >= 0; axis--) {
+        int64_t size = t->dims[axis].value;
+        at[axis] = t->sparse->flat ? flat % size : indices->at[i * t->rank + axis].d.value;
+        if (at[axis] < 0 || at[axis] >= size) return false;
+        flat /= size;
+    }
+    return flat == 0;
+}
+
+/* What stays is where the elements before it that stay have left it. */
+static bool moved(const struct cut *cut, uint32_t id, int32_t rank, int64_t *at) {
+    for (int32_t axis = 0; axis < rank; axis++) {
+        if (cut_removes(cut, id, axis, at[axis])) return false;
+        at[axis] = cut_before(cut, id, axis, at[axis]);
+    }
+    return true;
+}
+
+static int64_t *put_place(const struct tensor *t, const int64_t *at, int64_t *out) {
+    int64_t flat = 0;
+    for (int32_t axis = 0; axis < t->rank; axis++)
+        if (t->sparse->flat)
+            flat = flat * t->dims[axis].value + at[axis];
+        else
+            *out++ = at[axis];
+    if (t->sparse->flat) *out++ = flat;
+    return out;
+}
+
+static void slice_sparse(const struct cut *cut, struct graph *g, uint32_t id) {
+    struct tensor *t = &g->tensors[id];
+    const struct tensor *before = &cut->knobs->g->tensors[id];
+    const struct sparse *from = before->sparse;
+    size_t width = dtype_bits(t->dtype) / 8;
+    dim count = DIM(from->n * (from->flat ? 1 : t->rank));
+    struct tensor list = {.dtype = DT_INT64, .rank = 1, .dims = &count, .data = from->indices};
+    const struct value *indices = tensor_read(g, &list);
+    struct sparse *kept = arena_copy(cut->arena, from, sizeof *from);
+    int64_t *places = arena_array(cut->arena, (size_t)count.value + 1, sizeof *places), *end = places;
+    uint8_t *values = arena_alloc(cut->arena, (size_t)from->n * width + 1);
+    kept->n = 0;
+    for (int64_t i = 0; indices && from->values.bytes && i < from->n; i++) {
+        int64_t at[RANK_MAX];
+        if (!coordinates(before, indices, i, at) || !moved(cut, id, t->rank, at)) continue;
+        end = put_place(t, at, end);
+        memcpy(values + (size_t)kept->n++ * width, from->values.bytes + (size_t)i * width, width);
+    }
+    kept->values = (struct data){ENC_RAW, NONE, 0, (uint64_t)kept->n * width, values};
+    kept->indices = (struct data){ENC_RAW, NONE, 0, (uint64_t)(end - places) * sizeof *places, (uint8_t *)places};
+    t->sparse = kept;
+}
+
+/* ---- Shapes ---- */
+
 /* The new shape; true when it differs from the old one. */
 static bool shrink(const struct cut *cut, struct graph *g, uint32_t id) {
     const struct tensor *t = &g->tensors[id];
@@ -115,10 +189,12 @@ static void shrink_all(const struct cut *cut, struct graph *g) {
         t->value = NULL;
         if (!(t->flags & TF_INITIALIZER)) continue;
         t->stored_bytes = (uint64_t)tensor_bytes(t);
-        if (cut->removed)
-            slice_data(cut, id, t);
-        else
+        if (!cut->removed)
             t->data = (struct data){.encoding = ENC_NONE, .file = NONE};
+        else if (t->sparse)
+            slice_sparse(cut, g, id);
+        else
+            slice_data(cut, id, t);
     }
 }
 

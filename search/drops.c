@@ -31,9 +31,9 @@ static bool depends_on(const struct graph *g, uint32_t of, uint32_t x, uint32_t 
 
 static void add_drop(struct knobs *k, size_t *cap, uint32_t node, uint32_t keep, struct arena *arena) {
     const struct node *add = &k->g->nodes[node];
-    const char *name = add->name[0] ? add->name : k->g->tensors[add->outputs[0]].name;
     k->drops = arena_grow(arena, k->drops, k->n_drops, cap, k->n_drops + 1u, sizeof *k->drops);
-    k->drops[k->n_drops++] = (struct drop){.node = node, .keep = keep, .output = add->outputs[0], .name = name};
+    k->drops[k->n_drops++] =
+        (struct drop){.node = node, .keep = keep, .output = add->outputs[0], .name = knob_name(k->g, add)};
 }
 
 void drops_find(struct knobs *k, struct arena *arena) {

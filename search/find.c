@@ -51,8 +51,7 @@ static bool exhausted(const struct loop *l) {
 
 static const uint16_t *uniform(const struct find *f, double share) {
     uint16_t *genes = arena_array(f->arena, f->n_genes + 1, sizeof *genes);
-    for (size_t i = 0; i < f->n_genes; i++)
-        genes[i] = f->max[i] > 1 ? (uint16_t)lround(share * f->max[i]) : 0; /* yes-or-no knobs stay as they are */
+    for (size_t i = 0; i < f->n_widths; i++) genes[i] = (uint16_t)lround(share * f->max[i]);
     return genes;
 }
 

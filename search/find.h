@@ -19,12 +19,13 @@ struct outcome {                       /* what a setting costs and is worth */
 enum strategy {
     STRATEGY_EVOLUTION,
     STRATEGY_RANDOM, /* settings drawn at random around a random share of every knob's range */
-    STRATEGY_UNIFORM /* the same share of every knob's range, yes-or-no knobs left alone */
+    STRATEGY_UNIFORM /* the same share of every width, all else left alone */
 };
 
 struct find {
     enum strategy strategy; /* the simple ones are there to be compared with */
     size_t n_genes, n_targets;
+    size_t n_widths;         /* genes, first of all, that a uniform setting turns */
     const uint16_t *max;     /* by gene */
     const double *budget_ms; /* by target */
     /* Fills the outcome of a setting; on several threads. False: no candidate. */

@@ -279,7 +279,12 @@ static void keep_sizes(struct knobs *k, struct arena *arena) {
 
 struct config config_new(const struct knobs *k, struct arena *arena) {
     return (struct config){arena_array(arena, k->n_groups + 1u, sizeof(uint16_t)),
-                           arena_array(arena, k->n_drops + 1u, sizeof(bool))};
+                           arena_array(arena, k->n_drops + 1u, sizeof(bool)),
+                           arena_array(arena, k->n_crops + 1u, sizeof(uint16_t))};
+}
+
+const char *knob_name(const struct graph *g, const struct node *node) {
+    return node->name[0] ? node->name : g->tensors[node->outputs[0]].name;
 }
 
 /* Elements of weights that may go. */
@@ -310,4 +315,5 @@ void knobs_find(struct knobs *k, struct graph *g, enum coupling_view view, int64
     find_groups(k, arena);
     weigh_groups(k, how, seed, arena);
     drops_find(k, arena);
+    crops_find(k, arena);
 }

@@ -6,6 +6,7 @@
 
 static bool same(const struct tensor *a, const struct tensor *b) {
     const struct data *x = &a->data, *y = &b->data;
+    if (a->sparse || b->sparse) return a->sparse == b->sparse;
     if (a->dtype != b->dtype || a->rank != b->rank || x->encoding != y->encoding || x->length != y->length)
         return false;
     for (int32_t i = 0; i < a->rank; i++)

@@ -1,8 +1,9 @@
 /* rewrite: what can be turned in a model and still leaves a valid one, and turning it.
  *
  * A group is a set of interchangeable units (channels, heads, hidden widths) that many tensors share; any number of its
- * units can go as long as some stay. A drop is a residual block that can be bypassed. Knobs are found in the graph by
- * index coupling (couple.h); graph inputs and outputs keep their shapes by construction. */
+ * units can go as long as some stay. A drop is a residual block that can be bypassed. A crop is a convolution whose
+ * kernel can shrink. Knobs are found in the graph by index coupling (couple.h); graph inputs and outputs keep their
+ * shapes by construction. */
 #ifndef REWRITE_H
 #define REWRITE_H
 
@@ -35,12 +36,19 @@ struct drop { /* the output of a residual Add can be its own input */
     const char *name;
 };
 
+struct crop { /* a convolution's kernel loses its rim, and its padding as much */
+    uint32_t weight;
+    uint32_t n_steps; /* each takes one row off every side that is long enough */
+    const char *name;
+};
+
 struct knobs {
     struct graph *g; /* prepared: private copies of initializers, constants in place of what computes them */
     struct coupling coupling;
-    uint32_t n_groups, n_drops;
+    uint32_t n_groups, n_drops, n_crops;
     struct group *groups;
     struct drop *drops;
+    struct crop *crops;
     const int64_t *sizes; /* by axis (coupling.first_axis): before any cut; -1 when not a number */
     size_t n_axes;
     const uint32_t *copy_of; /* by tensor: the initializer it is a private copy of; itself otherwise */
@@ -61,6 +69,7 @@ void knobs_find(struct knobs *, struct graph *, enum coupling_view, int64_t alig
 struct config {        /* a setting of every knob */
     uint16_t *removed; /* by group: steps removed */
     bool *dropped;     /* by drop */
+    uint16_t *cropped; /* by crop: steps */
 };
 
 struct config config_new(const struct knobs *, struct arena *);
@@ -78,8 +87,12 @@ enum status rewrite_verify(const struct knobs *, const struct config *, const st
                            struct diag *) MUST_CHECK;
 /* merge.c: copies of one initializer that a cut left the same become one again. */
 void merge_copies(struct graph *g, const struct knobs *, struct arena *);
+const char *knob_name(const struct graph *, const struct node *); /* of the node, or of what it makes */
 /* drops.c */
 void drops_find(struct knobs *, struct arena *);
+/* crops.c */
+void crops_find(struct knobs *, struct arena *);
+int64_t crop_rim(int64_t side, int64_t steps); /* what each end of an axis of the kernel has lost after some steps */
 /* prepare.c */
 void prepare(struct graph *, struct arena *, const uint32_t **copy_of);
 /* cut.c: which elements a setting removes. */

@@ -4,18 +4,50 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Without data every weight counts by its size. */
+static bool is_readable(const struct tensor *t) {
+    int64_t bytes = tensor_bytes(t);
+    return t->dtype == DT_FLOAT && t->data.encoding == ENC_RAW && t->data.bytes && bytes > 0 &&
+           (uint64_t)bytes <= t->data.length;
+}
+
+static double square(const struct tensor *t, int64_t i) {
+    float value;
+    memcpy(&value, t->data.bytes + i * (int64_t)sizeof value, sizeof value);
+    return (double)value * (double)value;
+}
+
 static double squared_norm(const struct tensor *t) {
     int64_t bytes = tensor_bytes(t);
-    bool readable = t->dtype == DT_FLOAT && t->data.encoding == ENC_RAW && t->data.bytes && bytes > 0 &&
-                    (uint64_t)bytes <= t->data.length;
     double sum = 0;
-    if (!readable) return bytes > 0 ? (double)bytes : 0; /* without data every weight counts by its size */
-    for (int64_t i = 0; i < bytes; i += (int64_t)sizeof(float)) {
-        float value;
-        memcpy(&value, t->data.bytes + i, sizeof value);
-        sum += (double)value * (double)value;
-    }
+    if (!is_readable(t)) return bytes > 0 ? (double)bytes : 0;
+    for (int64_t i = 0; i < bytes / (int64_t)sizeof(float); i++) sum += square(t, i);
     return sum;
+}
+
+/* Does element i of the kernels outlast the steps? */
+static bool in_core(const struct tensor *t, int64_t i, uint32_t steps) {
+    for (int32_t axis = t->rank - 1; axis > 1; axis--) {
+        int64_t side = t->dims[axis].value, rim = crop_rim(side, steps), at = i % side;
+        if (at < rim || at >= side - rim) return false;
+        i /= side;
+    }
+    return true;
+}
+
+static const double *core_shares(const struct knobs *k, const struct crop *crop, struct arena *arena) {
+    const struct tensor *t = &k->g->tensors[crop->weight];
+    double *core = arena_array(arena, crop->n_steps + 1u, sizeof *core), total = 0;
+    bool readable = is_readable(t);
+    int64_t n = 1;
+    for (int32_t axis = 0; axis < t->rank; axis++) n *= t->dims[axis].value;
+    for (int64_t i = 0; i < n; i++) {
+        double norm = readable ? square(t, i) : 1;
+        total += norm;
+        for (uint32_t step = 0; step <= crop->n_steps && in_core(t, i, step); step++) core[step] += norm;
+    }
+    for (uint32_t step = 0; step <= crop->n_steps; step++) core[step] = total > 0 ? core[step] / total : 1;
+    return core;
 }
 
 static bool is_weight(const struct graph *g, const struct node *node, uint32_t tensor) {
@@ -48,7 +80,10 @@ static void add_parts(const struct knobs *k, struct weight_score *w, struct aren
 }
 
 static void add_weight(struct score *s, size_t *cap, uint32_t node, uint32_t tensor, struct arena *arena) {
-    struct weight_score w = {.tensor = tensor, .node = node, .energy = squared_norm(&s->knobs->g->tensors[tensor])};
+    struct weight_score w = {
+        .tensor = tensor, .node = node, .crop = NONE, .energy = squared_norm(&s->knobs->g->tensors[tensor])};
+    for (uint32_t i = 0; i < s->knobs->n_crops; i++)
+        if (s->knobs->crops[i].weight == tensor) w.crop = i;
     add_parts(s->knobs, &w, arena);
     s->weights = arena_grow(arena, s->weights, s->n_weights, cap, s->n_weights + 1, sizeof *s->weights);
     s->weights[s->n_weights++] = w;
@@ -78,11 +113,14 @@ void score_start(struct score *s, const struct knobs *k, struct arena *arena) {
     const double **kept = arena_array(arena, k->n_groups + 1u, sizeof *kept);
     for (uint32_t g = 0; g < k->n_groups; g++) kept[g] = kept_shares(&k->groups[g], arena);
     s->kept = kept;
+    const double **core = arena_array(arena, k->n_crops + 1u, sizeof *core);
+    for (uint32_t i = 0; i < k->n_crops; i++) core[i] = core_shares(k, &k->crops[i], arena);
+    s->core = core;
 }
 
 /* Of each axis what its groups lost is missing; what lies in no group stays. */
 static double kept_of(const struct score *s, const struct weight_score *w, const struct config *config) {
-    double share = 1;
+    double share = w->crop == NONE ? 1 : s->core[w->crop][config->cropped[w->crop]];
     for (size_t i = 0; i < w->n_parts;) {
         double lost = 0;
         int32_t axis = w->parts[i].axis;

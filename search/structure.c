@@ -1,6 +1,7 @@
 /* Operands and attributes that state shapes. After a cut every tensor's shape is known from its classes; a stated one
  * is rewritten so that the operator's own rule yields it. What is computed while the model runs is left alone where it
  * follows by itself, and scaled by a whole fraction where it does not. */
+#include "geometry.h"
 #include "passes.h"
 #include "rewrite.h"
 
@@ -261,7 +262,33 @@ static enum status adjust_slice(struct adjust *a, uint32_t node) {
     return ST_OK;
 }
 
+static bool is_cropped(const struct adjust *a, uint32_t weight) {
+    const struct tensor *now = &a->g->tensors[weight], *was = &a->before->tensors[weight];
+    for (int32_t axis = 2; axis < now->rank; axis++)
+        if (!dim_same(now->dims[axis], was->dims[axis])) return true;
+    return false;
+}
+
+/* What a kernel lost on each side, its padding loses too. Padding that is not stated follows by itself. */
+static void adjust_reach(struct adjust *a, uint32_t node) {
+    const struct node *n = &a->g->nodes[node];
+    const struct tensor *weight = &a->g->tensors[n->inputs[1]];
+    int64_t sides[SPATIAL_MAX], pads[2 * SPATIAL_MAX];
+    struct window w;
+    struct why why;
+    if (!is_cropped(a, n->inputs[1]) || !window_read(a->before, n, &w, &why)) return;
+    for (int32_t i = 0; i < w.n; i++) {
+        sides[i] = weight->dims[i + 2].value;
+        int64_t reach = (w.kernel[i].value - sides[i]) / 2 * w.dilation[i];
+        pads[i] = w.begin[i] - reach;
+        pads[i + w.n] = w.end[i] - reach;
+    }
+    if (node_attr(n, "kernel_shape")) set_ints_attr(a, node, "kernel_shape", sides, (size_t)w.n);
+    if (w.auto_pad == PAD_EXPLICIT) set_ints_attr(a, node, "pads", pads, 2 * (size_t)w.n);
+}
+
 static enum status adjust_conv(struct adjust *a, uint32_t node) {
+    adjust_reach(a, node);
     const struct node *n = &a->g->nodes[node];
     const struct tensor *x = &a->g->tensors[n->inputs[0]], *w = &a->g->tensors[n->inputs[1]];
     int64_t groups = node_int(n, "group", 1);

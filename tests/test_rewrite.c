@@ -1,5 +1,6 @@
 /* What may be cut of small graphs, and what a cut leaves: every rule of couple.def that moves channels about. */
 #include "rewrite.h"
+#include "score.h"
 #include "small_graphs.h"
 
 static struct knobs knobs;
@@ -224,4 +225,149 @@ Test(rewrite, shared_weights_stay_shared_where_they_stay_equal) {
     config.removed[0] = 2;
     g = apply(&config);
     cr_expect_neq(g->nodes[producer(h)].inputs[2], g->nodes[producer(k)].inputs[2]);
+}
+
+/* ---- Sparse weights ---- */
+
+static void make_sparse(uint32_t w, const int64_t *places, const float *values, int64_t n, bool flat) {
+    struct tensor *t = &b.graph->tensors[w];
+    size_t bytes = (size_t)(n * (flat ? 1 : t->rank)) * sizeof *places;
+    struct sparse sparse = {n,
+                            flat,
+                            {ENC_RAW, NONE, 0, (uint64_t)n * sizeof *values, (const uint8_t *)values},
+                            {ENC_RAW, NONE, 0, bytes, (const uint8_t *)places}};
+    t->data = (struct data){.file = NONE};
+    t->sparse = arena_copy(&arena, &sparse, sizeof sparse);
+}
+
+static void cut_sparse(const int64_t *places, bool flat, const int64_t *want) {
+    static const float values[] = {1, 2, 3};
+    uint32_t x = image(3, 4), h = build_conv(&b, x, 3, 4, 1, 1, 1, false), w = weight_of(h);
+    build_output(&b, build_conv(&b, h, 4, 2, 1, 1, 1, false), "y");
+    make_sparse(w, places, values, 3, flat);
+    find_knobs(1);
+    for (int i = 0; i < 4; i++) ((uint32_t *)(uintptr_t)knobs.groups[0].order)[i] = (uint32_t)i;
+    struct graph *g = cut_all(1);
+    cr_assert_eq(size_of(g, w, 0), 3);
+    const struct sparse *kept = g->tensors[w].sparse;
+    cr_assert_eq(kept->n, 2, "what lay in the first channel, and outside, is gone");
+    cr_assert_eq(((const float *)(const void *)kept->values.bytes)[1], 2);
+    cr_assert_eq(kept->indices.length, (flat ? 2 : 8) * sizeof *want);
+    cr_expect_arr_eq(kept->indices.bytes, want, kept->indices.length);
+}
+
+Test(rewrite, sparse_weights_by_position) {
+    cut_sparse((int64_t[]){3, 11, 1}, true, (int64_t[]){0, 8});
+}
+
+Test(rewrite, sparse_weights_by_coordinates) {
+    cut_sparse((int64_t[]){2, 1, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0}, false, (int64_t[]){1, 1, 0, 0, 2, 0, 0, 0});
+}
+
+/* ---- Kernels that shrink ---- */
+
+static uint32_t wide_conv(uint32_t x, int64_t c_in, int64_t c_out, int64_t groups, const int64_t *sides,
+                          const struct attr *attrs, uint32_t n_attrs) {
+    uint32_t w = build_weight(&b, DT_FLOAT, (int64_t[]){c_out, c_in / groups, sides[0], sides[1]}, 4, 1);
+    return build_node(&b, "Conv", (uint32_t[]){x, w}, 2, attrs, n_attrs);
+}
+
+static struct graph *crop_all(void) {
+    struct config config = config_new(&knobs, &arena);
+    for (uint32_t i = 0; i < knobs.n_crops; i++) config.cropped[i] = (uint16_t)knobs.crops[i].n_steps;
+    return apply(&config);
+}
+
+static void expect_ints(const struct graph *g, uint32_t tensor, const char *name, const int64_t *want, size_t n) {
+    size_t have = 0;
+    const int64_t *values = node_ints(&g->nodes[producer(tensor)], name, &have);
+    cr_assert_eq(have, n, "%s", name);
+    for (size_t i = 0; i < n; i++) cr_expect_eq(values[i], want[i], "%s[%zu] is %lld", name, i, (long long)values[i]);
+}
+
+Test(rewrite, a_kernel_loses_its_rim_and_the_padding_that_reached_it) {
+    uint32_t x = image(3, 32), h = build_conv(&b, x, 3, 4, 7, 2, 1, true);
+    build_output(&b, build_conv(&b, h, 4, 2, 3, 1, 1, true), "y");
+    find_knobs(1);
+    cr_assert_eq(knobs.n_crops, 1, "the other one is small already");
+    cr_expect_eq(knobs.crops[0].n_steps, 2);
+    struct graph *g = crop_all();
+    cr_expect_eq(size_of(g, h, 2), 16);
+    expect_ints(g, h, "kernel_shape", (int64_t[]){3, 3}, 2);
+    expect_ints(g, h, "pads", (int64_t[]){1, 1, 1, 1}, 4);
+    const float *now = (const float *)(const void *)g->tensors[weight_of(h)].data.bytes;
+    const float *was = (const float *)(const void *)b.graph->tensors[weight_of(h)].data.bytes;
+    for (int i = 0; i < 4 * 3 * 9; i++) cr_assert_eq(now[i], was[i / 9 * 49 + (i / 3 % 3 + 2) * 7 + i % 3 + 2]);
+}
+
+Test(rewrite, a_depthwise_kernel_shrinks_with_its_channels) {
+    uint32_t x = image(3, 16), h = build_conv(&b, x, 3, 8, 1, 1, 1, true), d = build_conv(&b, h, 8, 8, 5, 1, 8, true);
+    build_output(&b, build_conv(&b, d, 8, 2, 1, 1, 1, true), "y");
+    find_knobs(1);
+    cr_assert_eq(knobs.n_crops, 1);
+    struct config config = config_new(&knobs, &arena);
+    config.removed[0] = 3;
+    config.cropped[0] = 1;
+    struct graph *g = apply(&config), *priced = rewrite_shapes(&knobs, &config, knobs.g, &arena);
+    for (int i = 0; i < 4; i++) {
+        static const int64_t want[] = {5, 1, 3, 3};
+        cr_expect_eq(size_of(g, weight_of(d), i), want[i]);
+        cr_expect_eq(size_of(priced, weight_of(d), i), want[i]);
+    }
+    expect_ints(priced, d, "pads", (int64_t[]){1, 1, 1, 1}, 4);
+}
+
+Test(rewrite, each_side_of_a_kernel_shrinks_as_far_as_it_is_long) {
+    uint32_t x = image(3, 16);
+    struct attr attrs[] = {attr_ints(&b, "pads", (int64_t[]){0, 6, 0, 6}, 4),
+                           attr_ints(&b, "dilations", (int64_t[]){1, 2}, 2)};
+    uint32_t h = wide_conv(x, 3, 4, 1, (int64_t[]){1, 7}, attrs, 2);
+    build_output(&b, h, "y");
+    find_knobs(1);
+    cr_assert_eq(knobs.n_crops, 1);
+    struct graph *g = crop_all();
+    expect_ints(g, h, "pads", (int64_t[]){0, 2, 0, 2}, 4);
+    cr_expect_eq(size_of(g, weight_of(h), 2), 1);
+    cr_expect_eq(size_of(g, weight_of(h), 3), 3);
+}
+
+Test(rewrite, padding_that_follows_by_itself) {
+    uint32_t x = image(3, 31);
+    struct attr attrs[] = {attr_string(&b, "auto_pad", "SAME_UPPER"), attr_ints(&b, "strides", (int64_t[]){2, 2}, 2)};
+    uint32_t h = wide_conv(x, 3, 4, 1, (int64_t[]){5, 5}, attrs, 2);
+    build_output(&b, h, "y");
+    find_knobs(1);
+    cr_assert_eq(knobs.n_crops, 1);
+    struct graph *g = crop_all();
+    cr_expect_eq(size_of(g, weight_of(h), 2), 3);
+    cr_expect_null(node_attr(&g->nodes[producer(h)], "pads"));
+}
+
+Test(rewrite, kernels_that_cannot_shrink_in_place) {
+    struct attr none = attr_ints(&b, "pads", (int64_t[]){0, 0, 0, 0}, 4),
+                little = attr_ints(&b, "pads", (int64_t[]){2, 2, 0, 2}, 4),
+                even = attr_ints(&b, "pads", (int64_t[]){3, 3, 3, 3}, 4),
+                coarse[] = {attr_string(&b, "auto_pad", "SAME_LOWER"), attr_ints(&b, "strides", (int64_t[]){4, 4}, 2)};
+    uint32_t x = image(3, 32), y[] = {wide_conv(x, 3, 4, 1, (int64_t[]){5, 5}, &none, 1),
+                                      wide_conv(x, 3, 4, 1, (int64_t[]){5, 5}, &little, 1),
+                                      wide_conv(x, 3, 4, 1, (int64_t[]){6, 6}, &even, 1),
+                                      wide_conv(x, 3, 4, 1, (int64_t[]){5, 5}, coarse, 2)};
+    for (size_t i = 0; i < COUNT_OF(y); i++) build_output(&b, y[i], (const char *[]){"a", "b", "c", "d"}[i]);
+    find_knobs(1);
+    cr_expect_eq(knobs.n_crops, 0);
+}
+
+Test(rewrite, the_score_of_a_kernel_is_what_its_middle_weighs) {
+    uint32_t x = image(1, 8), h = build_conv(&b, x, 1, 1, 5, 1, 1, false);
+    build_output(&b, h, "y");
+    float *data = arena_array(&arena, 25, sizeof *data);
+    for (int i = 0; i < 25; i++) data[i] = i == 12 ? 3 : i == 0 ? 4 : 0;
+    b.graph->tensors[weight_of(h)].data.bytes = (const uint8_t *)data;
+    find_knobs(1);
+    struct score score;
+    score_start(&score, &knobs, &arena);
+    struct config config = config_new(&knobs, &arena);
+    cr_expect_float_eq(score_of(&score, &config, knobs.g), 1, 1e-12);
+    config.cropped[0] = 1;
+    cr_expect_float_eq(score_of(&score, &config, knobs.g), 9.0 / 25, 1e-12);
 }

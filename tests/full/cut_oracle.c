@@ -2,11 +2,11 @@
  *
  *     cut_oracle MODEL FOLDER SEED SHARE MUTANTS outer|inner
  *
- * Every weight is drawn again (He; biases and scales too), a share of every group of channels and a third of the
- * residual blocks go, chosen at random. Written to the folder: cut.onnx; reference.onnx, the whole model with what was
- * removed zeroed wherever an axis is summed, which is the only place where a removed index can matter; mutant_N.onnx,
- * the cut with one kept slice of one weight taken from a removed place; kept.json, the indices that were kept of every
- * tensor. All tensors in between are outputs. */
+ * Every weight is drawn again (He; biases and scales too), a share of every group of channels, a third of the residual
+ * blocks and some of the rims of large kernels go, chosen at random. Written to the folder: cut.onnx; reference.onnx,
+ * the whole model with what was removed zeroed wherever an axis is summed, which is the only place where a removed
+ * index can matter; mutant_N.onnx, the cut with one kept slice of one weight taken from a removed place; kept.json, the
+ * indices that were kept of every tensor. All tensors in between are outputs. */
 #include <assert.h>
 #include <cjson/cJSON.h>
 #include <math.h>
@@ -400,6 +400,8 @@ static void choose_setting(struct oracle *o, double share) {
         o->config.removed[i] = (uint16_t)fmin(ceil(steps), o->knobs.groups[i].n_steps);
     }
     for (uint32_t i = 0; i < o->knobs.n_drops; i++) o->config.dropped[i] = rng_below(&o->rng, 3) == 0;
+    for (uint32_t i = 0; i < o->knobs.n_crops; i++)
+        o->config.cropped[i] = (uint16_t)rng_below(&o->rng, o->knobs.crops[i].n_steps + 1u);
 }
 
 static enum status make(struct oracle *o, char **argv) {
