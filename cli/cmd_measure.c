@@ -124,13 +124,14 @@ int command_measure(const struct options *o) {
     struct session s = {.options = o};
     struct texts inputs;
     struct output output;
+    if (!o->files.n) return usage_error(o->command, "name a model");
     if (!inputs_list(&inputs, o, false)) return EXIT_INPUT;
     ol_context *context = ol_context_new(NULL);
     if (!context) out_of_memory();
     output_open(&output, o);
     s.out = output.stream;
     start(&s);
-    int code = inputs.n ? EXIT_DONE : usage_error(o->command, "name a model");
+    int code = EXIT_DONE;
     struct progress *progress = progress_start(inputs.n, o->quiet);
     for (size_t i = 0; i < inputs.n; i++) {
         code = worse_exit(code, measure_one(&s, context, inputs.at[i], inputs.n > 1));

@@ -110,6 +110,7 @@ static void free_table(struct table *t) {
     free(t);
 }
 
+/* A header without rows is not printed. */
 void table_print(struct table *t, FILE *out, const char *indent) {
     size_t *widths = xrealloc(NULL, t->n_columns * sizeof *widths);
     memset(widths, 0, t->n_columns * sizeof *widths);
@@ -117,7 +118,8 @@ void table_print(struct table *t, FILE *out, const char *indent) {
         size_t width = t->cells[i] == RULE ? 0 : width_of(t->text + t->cells[i]);
         if (width > widths[i % t->n_columns]) widths[i % t->n_columns] = width;
     }
-    for (size_t row = 0; row < t->n_cells; row += t->n_columns) {
+    bool has_rows = t->n_cells > t->n_columns;
+    for (size_t row = 0; has_rows && row < t->n_cells; row += t->n_columns) {
         bool is_rule = t->cells[row] == RULE;
         fputs(indent, out);
         if (is_rule) print_rule(t, widths, out);
