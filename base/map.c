@@ -9,11 +9,17 @@ struct map_slot {
     uint32_t hash, value;
 };
 
-static uint32_t hash_bytes(const void *key, size_t length) { /* FNV-1a */
+/* Eight bytes at a time; the multiplication spreads them upwards, the shift back down. */
+static uint32_t hash_bytes(const void *key, size_t length) {
     const unsigned char *bytes = key;
-    uint32_t hash = 2166136261u;
-    for (size_t i = 0; i < length; i++) hash = (hash ^ bytes[i]) * 16777619u;
-    return hash;
+    uint64_t hash = length;
+    for (size_t at = 0; at < length; at += sizeof hash) {
+        uint64_t word = 0;
+        memcpy(&word, bytes + at, length - at < sizeof word ? length - at : sizeof word);
+        hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+        hash ^= hash >> 32;
+    }
+    return (uint32_t)hash;
 }
 
 void map_init(struct map *map, struct arena *arena) {
