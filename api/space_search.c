@@ -28,7 +28,8 @@ static enum status price_arch(const struct space_search *ss, const struct arch *
     struct features views[VIEW_COUNT] = {{{0}}};
     struct graph *g = NULL;
     if (all_linear)
-        TRY(space_features_cached(&worker->cache, ss->space, a, 1, views, arena, diag));
+        for (enum view v = VIEW_KEPT; v < space_views(ss->space); v++)
+            TRY(space_features_cached(&worker->cache, ss->space, a, 1, v, &views[v], arena, diag));
     else {
         g = space_graph(ss->space, a, 1, 0, true, arena);
         struct run run = {.graph = g, .scratch = arena, .diag = diag};

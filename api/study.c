@@ -4,7 +4,7 @@
 #include <string.h>
 
 void ol_study_free(ol_study *s) {
-    if (s && s->has_cache) space_cache_free(&s->cache);
+    if (s && s->has_cache) space_cache_free(&s->cache), arena_free(&s->scratch);
     if (s) object_free(&s->base);
 }
 

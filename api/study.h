@@ -9,8 +9,9 @@
 
 struct ol_study {
     struct object base;
-    bool has_cache;
-    struct space_cache cache; /* of architectures' parts, once there was one */
+    bool has_cache;           /* once there was an architecture: */
+    struct space_cache cache; /* its parts, */
+    struct arena scratch;     /* and what making them takes */
 };
 
 /* ---- study.c ---- */
@@ -35,7 +36,7 @@ struct networks { /* growing */
 /* Features of the networks in every graph view; y from `ms`. */
 enum status study_rows(ol_study *, const struct networks *, struct samples *) MUST_CHECK;
 /* Networks like these, measured or not, whose mean features give the scale: those of their space where they have one.
- */
+ * The first view, which the scale is that of, stands for all. */
 enum status study_reference(ol_study *, const struct networks *, const struct samples *rows,
                             struct samples *reference) MUST_CHECK;
 

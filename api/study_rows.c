@@ -22,32 +22,26 @@ static struct samples as_samples(const struct matrix *m) {
     return s;
 }
 
-static struct space_cache *cache_of(ol_study *s) {
-    if (!s->has_cache) space_cache_init(&s->cache, s->base.arena.allocator, &s->base.oom);
+static void need_cache(ol_study *s) {
+    if (s->has_cache) return;
+    space_cache_init(&s->cache, s->base.arena.allocator, &s->base.oom);
+    arena_init(&s->scratch, s->base.arena.allocator, &s->base.oom);
     s->has_cache = true;
-    return &s->cache;
 }
 
 /* Views that a space does not tell apart have the features of the first. */
 static enum status arch_row(ol_study *s, const struct space *space, const struct arch *arch, int64_t batch,
                             struct matrix *m, size_t row) {
-    struct arena scratch;
-    struct diag diag;
-    struct features features[VIEW_COUNT];
-    arena_init(&scratch, s->base.arena.allocator, NULL);
-    jmp_buf oom;
-    scratch.on_oom = &oom;
-    if (setjmp(oom)) {
-        arena_free(&scratch);
-        longjmp(s->base.oom, 1);
+    struct features features;
+    need_cache(s);
+    for (size_t v = 0; v < m->n_views; v++) {
+        if (v < space_views(space))
+            TRY(space_features_cached(&s->cache, space, arch, batch, (enum view)v, &features, &s->scratch,
+                                      &s->base.diag));
+        features_fold(&features, m->x[v] + row * FT_LEARNED);
     }
-    diag_init(&diag, &scratch);
-    enum status status = space_features_cached(cache_of(s), space, arch, batch, features, &scratch, &diag);
-    if (status != ST_OK) diag_fail(&s->base.diag, status, "%s", diag.message);
-    for (size_t v = 0; v < m->n_views && status == ST_OK; v++)
-        features_fold(&features[v < space_views(space) ? v : 0], m->x[v] + row * FT_LEARNED);
-    arena_free(&scratch);
-    return status;
+    arena_reset(&s->scratch);
+    return ST_OK;
 }
 
 static enum status lower_views(ol_model *model, struct matrix *m, size_t row) {
@@ -108,7 +102,7 @@ enum status study_reference(ol_study *s, const struct networks *list, const stru
     *reference = *rows;
     for (size_t i = 0; i < list->n; i++)
         if (!list->at[i].space || list->at[i].space != first->space || list->at[i].batch != first->batch) return ST_OK;
-    struct matrix m = matrix_new(REFERENCE, rows->n_views, &s->base.arena);
+    struct matrix m = matrix_new(REFERENCE, 1, &s->base.arena);
     struct rng rng;
     rng_seed(&rng, 0);
     for (size_t i = 0; i < REFERENCE; i++) {
@@ -117,5 +111,7 @@ enum status study_reference(ol_study *s, const struct networks *list, const stru
         TRY(arch_row(s, first->space, &arch, first->batch, &m, i));
     }
     *reference = as_samples(&m);
+    reference->n_views = rows->n_views;
+    for (size_t v = 1; v < rows->n_views; v++) reference->x[v] = m.x[0];
     return ST_OK;
 }

@@ -39,8 +39,9 @@ static double rate(const struct space *s, struct space_cache *cache, size_t n) {
         struct arch a;
         diag_init(&diag, &scratch);
         space_random(s, &rng, &a);
-        enum status status = cache ? space_features_cached(cache, s, &a, 1, features, &scratch, &diag)
-                                   : space_features(s, &a, 1, features, &scratch, &diag);
+        enum status status = cache ? ST_OK : space_features(s, &a, 1, features, &scratch, &diag);
+        for (enum view v = VIEW_KEPT; cache && v < space_views(s) && status == ST_OK; v++)
+            status = space_features_cached(cache, s, &a, 1, v, &features[v], &scratch, &diag);
         if (status != ST_OK) fail(diag.message);
         arena_reset(&scratch);
     }

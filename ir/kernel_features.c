@@ -89,26 +89,24 @@ void kernel_features(const struct kernel *k, struct features *features) {
     add_sums(k, family.macs, times, x);
 }
 
-struct path path_before(const struct workload *w, const struct path *paths, const struct kernel *k) {
+struct path kernel_path(const struct kernel *k) {
+    return (struct path){(double)k->count, (double)k->count * (double)k->macs / MILLION};
+}
+
+struct path path_before(const uint32_t *preds, size_t n_preds, const struct path *paths) {
     struct path longest = {0, 0};
-    for (uint32_t i = 0; i < k->n_preds; i++) {
-        const struct path *p = &paths[w->preds[k->first_pred + i]];
+    for (size_t i = 0; i < n_preds; i++) {
+        const struct path *p = &paths[preds[i]];
         if (p->kernels > longest.kernels) longest.kernels = p->kernels;
         if (p->macs > longest.macs) longest.macs = p->macs;
     }
     return longest;
 }
 
-void kernels_features(const struct workload *w, size_t first, size_t end, struct path *paths,
-                      struct features *features) {
+struct path path_through(struct path before, struct path kernel, struct features *features) {
     double *x = features->x;
-    for (size_t i = first; i < end; i++) {
-        const struct kernel *k = &w->kernels[i];
-        kernel_features(k, features);
-        paths[i] = path_before(w, paths, k);
-        paths[i].kernels += (double)k->count;
-        paths[i].macs += (double)k->count * (double)k->macs / MILLION;
-        if (paths[i].kernels > x[FT_PATH_KERNELS]) x[FT_PATH_KERNELS] = paths[i].kernels;
-        if (paths[i].macs > x[FT_PATH_MACS]) x[FT_PATH_MACS] = paths[i].macs;
-    }
+    struct path path = {before.kernels + kernel.kernels, before.macs + kernel.macs};
+    if (path.kernels > x[FT_PATH_KERNELS]) x[FT_PATH_KERNELS] = path.kernels;
+    if (path.macs > x[FT_PATH_MACS]) x[FT_PATH_MACS] = path.macs;
+    return path;
 }

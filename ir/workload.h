@@ -102,9 +102,10 @@ struct path { /* the longest chain of dependent kernels, by launches and by MACs
     double kernels, macs;
 };
 
-/* The longest path to what a kernel reads; `paths` are those of the kernels before it. */
-struct path path_before(const struct workload *, const struct path *paths, const struct kernel *);
-/* Adds the kernels first..end-1 to the features, the critical path included, and sets their paths. */
-void kernels_features(const struct workload *, size_t first, size_t end, struct path *paths, struct features *);
+struct path kernel_path(const struct kernel *); /* its own length */
+/* The longest of the paths to what a kernel reads, `preds`. */
+struct path path_before(const uint32_t *preds, size_t n_preds, const struct path *paths);
+/* The path through a kernel, which the features' critical path is at least as long as. */
+struct path path_through(struct path before, struct path kernel, struct features *);
 
 #endif

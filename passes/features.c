@@ -9,6 +9,11 @@ enum status pass_features(struct run *run) {
     const struct workload *w = run->workload;
     struct path *paths = arena_array(run->scratch, w->n_kernels, sizeof *paths);
     run->features = (struct features){.x = {[FT_CONST] = 1}};
-    kernels_features(w, 0, w->n_kernels, paths, &run->features);
+    for (size_t i = 0; i < w->n_kernels; i++) {
+        const struct kernel *k = &w->kernels[i];
+        kernel_features(k, &run->features);
+        struct path before = path_before(w->preds + k->first_pred, k->n_preds, paths);
+        paths[i] = path_through(before, kernel_path(k), &run->features);
+    }
     return ST_OK;
 }

@@ -125,21 +125,27 @@ void space_random(const struct space *s, struct rng *rng, struct arch *a) {
     for (size_t i = 0, n = space_genes(s); i < n; i++) a->gene[i] = (uint8_t)rng_below(rng, space_options(s, i));
 }
 
-void space_blocks(const struct space *s, const struct arch *a, int64_t batch, struct blocks *blocks) {
-    blocks->n = 0;
-    s->split(s, a, batch, blocks);
+void space_parts(const struct space *s, const struct arch *a, int64_t batch, enum view view, struct parts *list) {
+    list->n_blocks = list->n_parts = 0;
+    s->split(s, a, batch, view, list);
 }
 
 struct graph *space_graph(const struct space *s, const struct arch *a, int64_t batch, uint64_t seed, bool weightless,
                           struct arena *arena) {
     struct builder b;
-    struct blocks blocks;
-    space_blocks(s, a, batch, &blocks);
+    struct parts parts;
+    uint32_t made[PARTS_MAX];
+    space_parts(s, a, batch, VIEW_KEPT, &parts);
     build_start(&b, arena, s->name, SPACE_OPSET, seed, weightless);
-    const int64_t image[] = {batch, blocks.at[0].c_in, blocks.at[0].side, blocks.at[0].side};
-    uint32_t x = build_input(&b, "image", DT_FLOAT, image, 4);
-    for (size_t i = 0; i < blocks.n; i++) x = blocks.at[i].build(&b, x, &blocks.at[i]);
-    build_output(&b, x, "scores");
+    const int64_t shape[] = {batch, parts.block[0].c_in, parts.block[0].side, parts.block[0].side};
+    uint32_t image = build_input(&b, "image", DT_FLOAT, shape, 4);
+    for (size_t i = 0; i < parts.n_parts; i++) {
+        const struct part *part = &parts.part[i];
+        const struct block *block = &parts.block[part->block];
+        const uint32_t x[] = {part->x[0] == NO_PART ? image : made[part->x[0]], block->two ? made[part->x[1]] : NONE};
+        made[i] = block->build(&b, x, block);
+    }
+    build_output(&b, made[parts.n_parts - 1], "scores");
     return b.graph;
 }
 

@@ -21,22 +21,29 @@ struct arch {
     uint8_t gene[SPACE_GENES_MAX]; /* index of the option */
 };
 
-/* A part of a network between two tensors. Networks are chains of them, and equal bytes are equal parts: a part depends
- * on nothing else. No runtime of space_runtime fuses, and no view prunes, across the tensor between two parts, unless
- * the whole part gives zeros. */
+/* A kind of part that networks are made of: equal bytes are equal parts, which depend on nothing else. The runtime of
+ * space_runtime fuses nothing across the tensors between parts but what `joins` says. */
 struct block {
-    uint32_t (*build)(struct builder *, uint32_t x, const struct block *); /* returns its output */
-    int64_t batch, c_in, side;                                             /* of the input: N, C, H = W */
-    int64_t c_middle, c_out, kernel, stride, groups;                       /* what the part's builder reads of them */
-    const char *activation;                                                /* operator name, "Relu6", NULL for none */
-    uint8_t gene[8], squeeze, unused[7]; /* no padding: bytes that are compared must all be set */
+    uint32_t (*build)(struct builder *, const uint32_t *x, const struct block *); /* returns its output */
+    int64_t batch, c_in, side;                                                    /* of the input: N, C, H = W */
+    int64_t c_middle, c_out, kernel, stride, groups; /* what the part's builder reads of them */
+    const char *activation;                          /* operator name, "Relu6", NULL for none */
+    uint8_t squeeze;
+    uint8_t two;       /* reads a second tensor, like the first */
+    uint8_t joins;     /* its first node, an activation, joins the convolution before it */
+    uint8_t unused[5]; /* no padding: bytes that are compared must all be set */
 };
 
 #define BLOCKS_MAX 40
+#define PARTS_MAX  160
+#define NO_PART    UINT8_MAX /* the image; or zeros, which no kernel makes */
 
-struct blocks {
-    size_t n;
-    struct block at[BLOCKS_MAX];
+struct parts { /* parts in the order they run, the last one gives the scores; none: nothing runs */
+    size_t n_blocks, n_parts;
+    struct block block[BLOCKS_MAX];
+    struct part {
+        uint8_t block, x[2]; /* x: the parts whose outputs it reads */
+    } part[PARTS_MAX];
 };
 
 struct space {
@@ -48,7 +55,8 @@ struct space {
     /* Own text form; NULL: numbers. parse gets the text of the space's only field. */
     enum status (*parse)(const struct space *, const char *text, struct arch *, struct diag *);
     char *(*print)(const struct space *, const struct arch *, struct arena *);
-    void (*split)(const struct space *, const struct arch *, int64_t batch, struct blocks *); /* the network's parts */
+    /* The network's parts, or what a graph view leaves of them. */
+    void (*split)(const struct space *, const struct arch *, int64_t batch, enum view, struct parts *);
 };
 
 extern const struct space space_nasbench201, space_nasbench201_10, space_fbnet, space_ofa, space_mobilenetv2;
@@ -71,8 +79,8 @@ void space_random(const struct space *, struct rng *, struct arch *); /* every g
 /* The whole network. Weights are drawn from the seed, or left out of a weightless graph, which serves pricing. */
 struct graph *space_graph(const struct space *, const struct arch *, int64_t batch, uint64_t seed, bool weightless,
                           struct arena *);
-/* The network's parts from the image to the scores, every one on an image tensor of four axes. */
-void space_blocks(const struct space *, const struct arch *, int64_t batch, struct blocks *);
+/* The network's parts from the image to the scores, every one on image tensors of four axes. */
+void space_parts(const struct space *, const struct arch *, int64_t batch, enum view, struct parts *);
 /* One-hot encoding: a number an option of every gene, in order. */
 size_t space_encoding(const struct space *);
 void space_encode(const struct space *, const struct arch *, double *onehot);
@@ -99,10 +107,14 @@ uint32_t conv_bn(struct builder *, uint32_t x, int64_t c_in, int64_t c_out, int6
 /* The linear classifier: global average pool, flatten, Gemm. */
 uint32_t classifier(struct builder *, uint32_t x, int64_t channels, int64_t classes);
 
-/* Appends a part that reads what the last one wrote: `block` without the sizes of its input. The first one's input is
- * set by the space. */
-void add_block(struct blocks *, struct block);
+/* Appends a kind, or a part; return its place. */
+uint8_t add_kind(struct parts *, const struct block *);
+uint8_t add_part(struct parts *, uint8_t block, uint8_t x, uint8_t second);
+/* Appends a kind and a part of it that reads what the last one wrote: `block` without the sizes of its input. The first
+ * one's input is set by the space. */
+void add_block(struct parts *, struct block);
+int64_t last_channels(const struct parts *); /* of what the last part wrote */
 /* Inverted residual block of MobileNetV2 and V3. */
-uint32_t inverted_block(struct builder *, uint32_t x, const struct block *);
+uint32_t inverted_block(struct builder *, const uint32_t *x, const struct block *);
 
 #endif

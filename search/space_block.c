@@ -50,21 +50,40 @@ static uint32_t squeeze(struct builder *b, uint32_t x, int64_t channels) {
     return build_binary(b, "Mul", x, build_node(b, "HardSigmoid", &s, 1, &slope, 1));
 }
 
-uint32_t inverted_block(struct builder *b, uint32_t x, const struct block *v) {
-    uint32_t y = conv_bn(b, x, v->c_in, v->c_middle, 1, 1, 1, v->activation);
+uint32_t inverted_block(struct builder *b, const uint32_t *x, const struct block *v) {
+    uint32_t y = conv_bn(b, *x, v->c_in, v->c_middle, 1, 1, 1, v->activation);
     y = conv_bn(b, y, v->c_middle, v->c_middle, v->kernel, v->stride, v->c_middle, v->activation);
     if (v->squeeze) y = squeeze(b, y, v->c_middle);
     y = conv_bn(b, y, v->c_middle, v->c_out, 1, 1, 1, NULL);
-    return v->stride == 1 && v->c_in == v->c_out ? build_binary(b, "Add", x, y) : y;
+    return v->stride == 1 && v->c_in == v->c_out ? build_binary(b, "Add", *x, y) : y;
 }
 
-void add_block(struct blocks *list, struct block block) {
-    assert(list->n < BLOCKS_MAX);
-    if (list->n > 0) {
-        const struct block *last = &list->at[list->n - 1];
+uint8_t add_kind(struct parts *list, const struct block *block) {
+    assert(list->n_blocks < BLOCKS_MAX);
+    list->block[list->n_blocks] = *block;
+    return (uint8_t)list->n_blocks++;
+}
+
+uint8_t add_part(struct parts *list, uint8_t block, uint8_t x, uint8_t second) {
+    assert(list->n_parts < PARTS_MAX);
+    list->part[list->n_parts] = (struct part){block, {x, second}};
+    return (uint8_t)list->n_parts++;
+}
+
+static const struct block *last_block(const struct parts *list) {
+    return &list->block[list->part[list->n_parts - 1].block];
+}
+
+int64_t last_channels(const struct parts *list) {
+    return last_block(list)->c_out;
+}
+
+void add_block(struct parts *list, struct block block) {
+    if (list->n_parts > 0) {
+        const struct block *last = last_block(list);
         block.batch = last->batch;
         block.c_in = last->c_out;
         block.side = (last->side + last->stride - 1) / last->stride;
     }
-    list->at[list->n++] = block;
+    add_part(list, add_kind(list, &block), list->n_parts > 0 ? (uint8_t)(list->n_parts - 1) : NO_PART, NO_PART);
 }

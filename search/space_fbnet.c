@@ -28,24 +28,24 @@ static uint32_t shuffle(struct builder *b, uint32_t x, const struct block *v) {
     return build_binary(b, "Reshape", y, build_ints(b, merged, 4));
 }
 
-static uint32_t choice(struct builder *b, uint32_t x, const struct block *v) {
-    uint32_t y = conv_bn(b, x, v->c_in, v->c_middle, 1, 1, v->groups, "Relu");
+static uint32_t choice(struct builder *b, const uint32_t *x, const struct block *v) {
+    uint32_t y = conv_bn(b, *x, v->c_in, v->c_middle, 1, 1, v->groups, "Relu");
     if (v->groups > 1) y = shuffle(b, y, v);
     y = conv_bn(b, y, v->c_middle, v->c_middle, v->kernel, v->stride, v->c_middle, "Relu");
     y = conv_bn(b, y, v->c_middle, v->c_out, 1, 1, v->groups, NULL);
-    return v->stride == 1 && v->c_in == v->c_out ? build_binary(b, "Add", x, y) : y;
+    return v->stride == 1 && v->c_in == v->c_out ? build_binary(b, "Add", *x, y) : y;
 }
 
-static uint32_t plain(struct builder *b, uint32_t x, const struct block *v) {
-    return conv_bn(b, x, v->c_in, v->c_out, v->kernel, v->stride, 1, "Relu");
+static uint32_t plain(struct builder *b, const uint32_t *x, const struct block *v) {
+    return conv_bn(b, *x, v->c_in, v->c_out, v->kernel, v->stride, 1, "Relu");
 }
 
-static uint32_t head(struct builder *b, uint32_t x, const struct block *v) {
-    return classifier(b, conv_bn(b, x, v->c_in, HEAD, 1, 1, 1, "Relu"), HEAD, v->c_out);
+static uint32_t head(struct builder *b, const uint32_t *x, const struct block *v) {
+    return classifier(b, conv_bn(b, *x, v->c_in, HEAD, 1, 1, 1, "Relu"), HEAD, v->c_out);
 }
 
-static void layer(struct blocks *list, uint8_t gene, int64_t c_out, int64_t stride) {
-    int64_t c_in = list->at[list->n - 1].c_out;
+static void layer(struct parts *list, uint8_t gene, int64_t c_out, int64_t stride) {
+    int64_t c_in = last_channels(list);
     if (gene != SKIP)
         add_block(list, (struct block){.build = choice,
                                        .c_middle = c_in * options[gene].expansion,
@@ -57,7 +57,8 @@ static void layer(struct blocks *list, uint8_t gene, int64_t c_out, int64_t stri
         add_block(list, (struct block){.build = plain, .c_out = c_out, .kernel = 1, .stride = stride});
 }
 
-static void split(const struct space *space, const struct arch *a, int64_t batch, struct blocks *list) {
+static void split(const struct space *space, const struct arch *a, int64_t batch, enum view view, struct parts *list) {
+    (void)view;
     size_t gene = 0;
     add_block(
         list,

@@ -22,28 +22,29 @@ enum {
     GENE_EXPAND = GENE_KERNEL + N_STAGES * N_SLOTS
 };
 
-static uint32_t stem(struct builder *b, uint32_t x, const struct block *v) {
-    x = conv_bn(b, x, v->c_in, v->c_middle, 3, v->stride, 1, "Relu6");
-    x = conv_bn(b, x, v->c_middle, v->c_middle, 3, 1, v->c_middle, "Relu6"); /* the first block does not expand */
-    return conv_bn(b, x, v->c_middle, v->c_out, 1, 1, 1, NULL);
+static uint32_t stem(struct builder *b, const uint32_t *x, const struct block *v) {
+    uint32_t y = conv_bn(b, *x, v->c_in, v->c_middle, 3, v->stride, 1, "Relu6");
+    y = conv_bn(b, y, v->c_middle, v->c_middle, 3, 1, v->c_middle, "Relu6"); /* the first block does not expand */
+    return conv_bn(b, y, v->c_middle, v->c_out, 1, 1, 1, NULL);
 }
 
-static uint32_t head(struct builder *b, uint32_t x, const struct block *v) {
-    return classifier(b, conv_bn(b, x, v->c_in, v->c_middle, 1, 1, 1, "Relu6"), v->c_middle, v->c_out);
+static uint32_t head(struct builder *b, const uint32_t *x, const struct block *v) {
+    return classifier(b, conv_bn(b, *x, v->c_in, v->c_middle, 1, 1, 1, "Relu6"), v->c_middle, v->c_out);
 }
 
-static void stage(const struct space *s, const struct arch *a, size_t i, double width, struct blocks *list) {
+static void stage(const struct space *s, const struct arch *a, size_t i, double width, struct parts *list) {
     for (size_t k = 0; k < (size_t)space_value(s, a, GENE_DEPTH + i); k++)
-        add_block(list, (struct block){.build = inverted_block,
-                                       .c_middle = list->at[list->n - 1].c_out *
-                                                   space_value(s, a, GENE_EXPAND + i * N_SLOTS + k),
-                                       .c_out = round_channels((double)stages[i].channels * width),
-                                       .kernel = space_value(s, a, GENE_KERNEL + i * N_SLOTS + k),
-                                       .stride = k == 0 ? stages[i].stride : 1,
-                                       .activation = "Relu6"});
+        add_block(list,
+                  (struct block){.build = inverted_block,
+                                 .c_middle = last_channels(list) * space_value(s, a, GENE_EXPAND + i * N_SLOTS + k),
+                                 .c_out = round_channels((double)stages[i].channels * width),
+                                 .kernel = space_value(s, a, GENE_KERNEL + i * N_SLOTS + k),
+                                 .stride = k == 0 ? stages[i].stride : 1,
+                                 .activation = "Relu6"});
 }
 
-static void split(const struct space *s, const struct arch *a, int64_t batch, struct blocks *list) {
+static void split(const struct space *s, const struct arch *a, int64_t batch, enum view view, struct parts *list) {
+    (void)view;
     double width = space_value(s, a, GENE_WIDTH) / 100.0;
     add_block(list, (struct block){.build = stem,
                                    .batch = batch,

@@ -27,22 +27,22 @@ enum {
     GENE_EXPAND = GENE_KERNEL + N_STAGES * N_SLOTS
 };
 
-static uint32_t stem(struct builder *b, uint32_t x, const struct block *v) {
-    x = conv_bn(b, x, v->c_in, v->c_out, 3, v->stride, 1, "HardSwish");
-    uint32_t y = conv_bn(b, x, v->c_out, v->c_out, 3, 1, v->c_out, "Relu");
-    return build_binary(b, "Add", x, conv_bn(b, y, v->c_out, v->c_out, 1, 1, 1, NULL));
+static uint32_t stem(struct builder *b, const uint32_t *x, const struct block *v) {
+    uint32_t first = conv_bn(b, *x, v->c_in, v->c_out, 3, v->stride, 1, "HardSwish");
+    uint32_t y = conv_bn(b, first, v->c_out, v->c_out, 3, 1, v->c_out, "Relu");
+    return build_binary(b, "Add", first, conv_bn(b, y, v->c_out, v->c_out, 1, 1, 1, NULL));
 }
 
-static uint32_t head(struct builder *b, uint32_t x, const struct block *v) {
+static uint32_t head(struct builder *b, const uint32_t *x, const struct block *v) {
     const int64_t wide = round_channels(1280 * WIDTH);
-    x = build_unary(b, "GlobalAveragePool", conv_bn(b, x, v->c_in, v->c_middle, 1, 1, 1, "HardSwish"));
-    x = build_unary(b, "HardSwish", build_conv(b, x, v->c_middle, wide, 1, 1, 1, false));
-    return build_gemm(b, build_unary(b, "Flatten", x), wide, v->c_out, true);
+    uint32_t y = build_unary(b, "GlobalAveragePool", conv_bn(b, *x, v->c_in, v->c_middle, 1, 1, 1, "HardSwish"));
+    y = build_unary(b, "HardSwish", build_conv(b, y, v->c_middle, wide, 1, 1, 1, false));
+    return build_gemm(b, build_unary(b, "Flatten", y), wide, v->c_out, true);
 }
 
-static void stage(const struct space *s, const struct arch *a, size_t i, struct blocks *list) {
+static void stage(const struct space *s, const struct arch *a, size_t i, struct parts *list) {
     for (size_t k = 0; k < (size_t)space_value(s, a, GENE_DEPTH + i); k++) {
-        int64_t c_in = list->at[list->n - 1].c_out, expansion = space_value(s, a, GENE_EXPAND + i * N_SLOTS + k);
+        int64_t c_in = last_channels(list), expansion = space_value(s, a, GENE_EXPAND + i * N_SLOTS + k);
         add_block(list, (struct block){.build = inverted_block,
                                        .c_middle = round_channels((double)(c_in * expansion)),
                                        .c_out = round_channels((double)stages[i].channels * WIDTH),
@@ -53,7 +53,8 @@ static void stage(const struct space *s, const struct arch *a, size_t i, struct 
     }
 }
 
-static void split(const struct space *s, const struct arch *a, int64_t batch, struct blocks *list) {
+static void split(const struct space *s, const struct arch *a, int64_t batch, enum view view, struct parts *list) {
+    (void)view;
     add_block(list, (struct block){.build = stem,
                                    .batch = batch,
                                    .c_in = 3,

@@ -17,8 +17,8 @@ struct space_cache {
 void space_cache_init(struct space_cache *, const struct allocator *, jmp_buf *on_oom);
 void space_cache_free(struct space_cache *);
 
-/* As space_features, with the same numbers to the last bit. */
+/* As space_features in one view, with the same numbers to the last bit. */
 enum status space_features_cached(struct space_cache *, const struct space *, const struct arch *, int64_t batch,
-                                  struct features[VIEW_COUNT], struct arena *scratch, struct diag *) MUST_CHECK;
+                                  enum view, struct features *, struct arena *scratch, struct diag *) MUST_CHECK;
 
 #endif

@@ -2,6 +2,8 @@
 #include "passes.h"
 #include "space_piece.h"
 
+#include <assert.h>
+
 static const struct fuse_rule fusions[] = {{KC_CONV, KC_NORM}, {KC_CONV, KC_ACTIVATION}};
 
 const struct runtime space_runtime = {
@@ -35,14 +37,19 @@ enum status space_features(const struct space *s, const struct arch *a, int64_t 
 }
 
 /* ---- From parts ----
- * A part is lowered between two guards, kernels that fuse with nothing: what reads the first one reads the part's
- * input, and what the last one reads makes its output. */
+ * A part is lowered between guards, kernels that it does not fuse with unless it joins them: what reads the first ones
+ * reads the part's input, and what the last one reads makes its output. */
 
 #define CACHE_BYTES ((size_t)16 << 20) /* what may be kept; spaces whose parts seldom recur would fill the memory */
 
 struct piece {
-    struct workload workload[VIEW_COUNT]; /* the guards first and last */
-    bool whole[VIEW_COUNT];               /* false: the part gives zeros, and what comes after depends on it */
+    size_t n_inputs, n_kernels; /* the guards of its inputs first, and the last one */
+    struct piece_kernel {
+        struct features adds;
+        struct path path;
+        uint32_t first_pred, n_preds;
+    } * kernels;
+    uint32_t *preds;
 };
 
 void space_cache_init(struct space_cache *c, const struct allocator *allocator, jmp_buf *on_oom) {
@@ -63,74 +70,86 @@ static void make_room(struct space_cache *c) {
     c->n_pieces = c->cap_pieces = 0;
 }
 
+static uint32_t guard(struct builder *b, const struct block *block) {
+    const int64_t image[] = {block->batch, block->c_in, block->side, block->side};
+    uint32_t x = build_input(b, "", DT_FLOAT, image, 4);
+    return block->joins ? build_conv(b, x, block->c_in, block->c_in, 1, 1, 1, false) : build_unary(b, "Sqrt", x);
+}
+
 static struct graph *block_graph(const struct block *block, struct arena *scratch) {
     struct builder b;
-    const int64_t image[] = {block->batch, block->c_in, block->side, block->side};
+    uint32_t x[2];
     build_start(&b, scratch, "", SPACE_OPSET, 0, true);
-    uint32_t x = build_unary(&b, "Sqrt", build_input(&b, "", DT_FLOAT, image, 4));
-    x = build_unary(&b, "Sqrt", block->build(&b, x, block));
-    build_output(&b, x, "");
+    for (size_t i = 0; i <= block->two; i++) x[i] = guard(&b, block);
+    build_output(&b, build_unary(&b, "Sqrt", block->build(&b, x, block)), "");
     return b.graph;
 }
 
-/* Only what kernels_features reads. */
-static void keep(struct piece *piece, size_t view, const struct workload *w, struct arena *arena) {
-    struct workload *kept = &piece->workload[view];
-    piece->whole[view] = w->n_kernels >= 2 && w->kernels[w->n_kernels - 1].n_preds > 0;
-    kept->n_kernels = w->n_kernels;
-    kept->kernels = arena_copy(arena, w->kernels, w->n_kernels * sizeof *w->kernels);
-    kept->preds = arena_copy(arena, w->preds, w->n_preds * sizeof *w->preds);
+static struct piece *new_piece(const struct block *block, const struct workload *w, struct arena *arena) {
+    struct piece *piece = arena_alloc(arena, sizeof *piece);
+    piece->n_inputs = block->two + 1u;
+    piece->n_kernels = w->n_kernels;
+    piece->kernels = arena_array(arena, w->n_kernels, sizeof *piece->kernels);
+    piece->preds = arena_copy(arena, w->preds, w->n_preds * sizeof *w->preds);
+    for (size_t i = 0; i < w->n_kernels; i++) {
+        const struct kernel *k = &w->kernels[i];
+        piece->kernels[i] =
+            (struct piece_kernel){.path = kernel_path(k), .first_pred = k->first_pred, .n_preds = k->n_preds};
+        kernel_features(k, &piece->kernels[i].adds);
+    }
+    return piece;
 }
 
-static enum status find_piece(struct space_cache *c, const struct block *block, size_t n_views,
-                              const struct piece **found, struct arena *scratch, struct diag *diag) {
+static enum status find_piece(struct space_cache *c, const struct block *block, const struct piece **found,
+                              struct arena *scratch, struct diag *diag) {
     uint32_t at;
-    struct run runs[VIEW_COUNT];
+    struct run run[VIEW_COUNT];
     if (map_get(&c->index, block, sizeof *block, &at)) {
         *found = c->pieces[at];
         return ST_OK;
     }
-    TRY(run_views(block_graph(block, scratch), n_views, runs, scratch, diag));
-    struct piece *piece = arena_alloc(&c->arena, sizeof *piece);
-    for (size_t v = 0; v < n_views; v++) keep(piece, v, runs[v].workload, &c->arena);
+    TRY(run_views(block_graph(block, scratch), 1, run, scratch, diag));
+    struct piece *piece = new_piece(block, run[VIEW_KEPT].workload, &c->arena);
     PUSH(&c->arena, c, pieces, piece);
     map_put(&c->index, arena_copy(&c->arena, block, sizeof *block), sizeof *block, (uint32_t)c->n_pieces - 1);
     *found = piece;
     return ST_OK;
 }
 
-/* Returns the path to the part's output. */
-static struct path add_piece(const struct workload *w, struct path input, struct path *paths,
-                             struct features *features) {
-    paths[0] = input;
-    kernels_features(w, 1, w->n_kernels - 1, paths, features);
-    return path_before(w, paths, &w->kernels[w->n_kernels - 1]);
+#define KERNELS_MAX 32 /* of a part, guards included */
+
+static void add_features(struct features *restrict sum, const struct features *restrict more) {
+    for (size_t f = 0; f < FT_COUNT; f++) sum->x[f] += more->x[f];
 }
 
-static bool add_pieces(const struct piece *const *pieces, size_t n, size_t view, struct features *features,
-                       struct arena *scratch) {
-    struct path path = {0, 0}, *paths;
-    size_t longest = 0;
-    for (size_t i = 0; i < n; i++) {
-        if (!pieces[i]->whole[view]) return false;
-        if (pieces[i]->workload[view].n_kernels > longest) longest = pieces[i]->workload[view].n_kernels;
+/* Returns the path to the part's output. */
+static struct path add_piece(const struct piece *piece, const struct path *before, const struct part *part,
+                             struct features *features) {
+    struct path paths[KERNELS_MAX];
+    assert(piece->n_kernels <= KERNELS_MAX);
+    for (size_t i = 0; i < piece->n_inputs; i++)
+        paths[i] = part->x[i] == NO_PART ? (struct path){0, 0} : before[part->x[i]];
+    for (size_t i = piece->n_inputs;; i++) {
+        const struct piece_kernel *k = &piece->kernels[i];
+        struct path reached = path_before(piece->preds + k->first_pred, k->n_preds, paths);
+        if (i + 1 == piece->n_kernels) return reached;
+        add_features(features, &k->adds);
+        paths[i] = path_through(reached, k->path, features);
     }
-    paths = arena_array(scratch, longest, sizeof *paths);
-    *features = (struct features){.x = {[FT_CONST] = 1}};
-    for (size_t i = 0; i < n; i++) path = add_piece(&pieces[i]->workload[view], path, paths, features);
-    return true;
 }
 
 enum status space_features_cached(struct space_cache *c, const struct space *s, const struct arch *a, int64_t batch,
-                                  struct features features[VIEW_COUNT], struct arena *scratch, struct diag *diag) {
-    struct blocks blocks;
+                                  enum view view, struct features *features, struct arena *scratch, struct diag *diag) {
+    struct parts parts;
     const struct piece *pieces[BLOCKS_MAX];
-    bool whole = true;
+    struct path paths[PARTS_MAX];
     make_room(c);
     c->busy = true;
-    space_blocks(s, a, batch, &blocks);
-    for (size_t i = 0; i < blocks.n; i++) TRY(find_piece(c, &blocks.at[i], space_views(s), &pieces[i], scratch, diag));
-    for (size_t v = 0; v < space_views(s) && whole; v++) whole = add_pieces(pieces, blocks.n, v, &features[v], scratch);
+    space_parts(s, a, batch, view, &parts);
+    for (size_t i = 0; i < parts.n_blocks; i++) TRY(find_piece(c, &parts.block[i], &pieces[i], scratch, diag));
+    *features = (struct features){.x = {[FT_CONST] = 1}};
+    for (size_t i = 0; i < parts.n_parts; i++)
+        paths[i] = add_piece(pieces[parts.part[i].block], paths, &parts.part[i], features);
     c->busy = false;
-    return whole ? ST_OK : space_features(s, a, batch, features, scratch, diag);
+    return ST_OK;
 }

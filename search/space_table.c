@@ -81,9 +81,12 @@ struct extraction {
 
 static enum status extract(struct extraction *e, struct worker *w, size_t i) {
     size_t row = i % e->n, batch = i / e->n;
-    struct features features[VIEW_COUNT];
-    TRY(space_features_cached(&w->cache, e->space, &e->archs[row], e->batches[batch], features, &w->scratch, &w->diag));
-    for (size_t v = 0; v < space_views(e->space); v++) features_fold(&features[v], e->x[batch][v] + row * e->p);
+    struct features features;
+    for (size_t v = 0; v < space_views(e->space); v++) {
+        TRY(space_features_cached(&w->cache, e->space, &e->archs[row], e->batches[batch], (enum view)v, &features,
+                                  &w->scratch, &w->diag));
+        features_fold(&features, e->x[batch][v] + row * e->p);
+    }
     return ST_OK;
 }
 
