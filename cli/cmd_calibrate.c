@@ -19,7 +19,7 @@ static void advance(void *user, size_t networks, double share) {
 
 static void say(const ol_calibrated *c) {
     char percent[NUMBER_SIZE];
-    printf("%s: %s; error on networks left out %s\n", c->path, c->source, format_percent(percent, c->error));
+    printf("%s: %s; typical error %s\n", c->path, c->source, format_percent(percent, c->error));
     if (c->journal) printf("  measurements are kept in %s: more minutes add to them\n", c->journal);
 }
 
