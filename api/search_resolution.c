@@ -45,6 +45,11 @@ static bool keeps_axes(const struct knobs *k, const struct graph *g) {
                 return false;
         }
     }
+    for (uint32_t i = 0; i < k->n_drops; i++) { /* a block must still end as it starts */
+        const struct tensor *from = &g->tensors[k->drops[i].keep], *to = &g->tensors[k->drops[i].output];
+        for (int32_t axis = 0; axis < to->rank; axis++)
+            if (!dim_same(from->dims[axis], to->dims[axis])) return false;
+    }
     return true;
 }
 

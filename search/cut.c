@@ -210,7 +210,7 @@ static void bypass(const struct knobs *k, const struct config *config, struct gr
     for (uint32_t i = 0; i < k->n_drops; i++) {
         if (!config->dropped[i]) continue;
         alias[k->drops[i].output] = k->drops[i].keep;
-        g->nodes[k->drops[i].node].dead = any = true;
+        any = true;
     }
     for (size_t n = 0; n < g->n_nodes && any; n++) {
         uint32_t *inputs = arena_copy(arena, g->nodes[n].inputs, g->nodes[n].n_inputs * sizeof *inputs);

@@ -306,6 +306,23 @@ static void couple_view(struct knobs *k, enum coupling_view view, struct arena *
     if (free_channels(&inner, weights) > free_channels(&k->coupling, weights)) k->coupling = inner;
 }
 
+/* Settings name knobs, so a name that was there already gets a number: groups of one weight, nodes named alike. */
+static const char *unlike(struct map *names, const char *name, struct arena *arena) {
+    const char *own = name;
+    uint32_t id;
+    for (unsigned n = 2; map_get(names, own, strlen(own), &id); n++) own = arena_printf(arena, "%s#%u", name, n);
+    map_put(names, own, strlen(own), 0);
+    return own;
+}
+
+static void name_apart(struct knobs *k, struct arena *arena) {
+    struct map names;
+    map_init(&names, arena);
+    for (uint32_t i = 0; i < k->n_groups; i++) k->groups[i].name = unlike(&names, k->groups[i].name, arena);
+    for (uint32_t i = 0; i < k->n_drops; i++) k->drops[i].name = unlike(&names, k->drops[i].name, arena);
+    for (uint32_t i = 0; i < k->n_crops; i++) k->crops[i].name = unlike(&names, k->crops[i].name, arena);
+}
+
 void knobs_find(struct knobs *k, struct graph *g, enum coupling_view view, int64_t align, enum importance how,
                 uint64_t seed, struct arena *arena) {
     *k = (struct knobs){.g = g, .align = align};
@@ -316,4 +333,5 @@ void knobs_find(struct knobs *k, struct graph *g, enum coupling_view view, int64
     weigh_groups(k, how, seed, arena);
     drops_find(k, arena);
     crops_find(k, arena);
+    name_apart(k, arena);
 }

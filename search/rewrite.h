@@ -30,8 +30,7 @@ struct group {
     bool statistics;         /* a mean or variance runs over it: removing units changes what it is taken of */
 };
 
-struct drop { /* the output of a residual Add can be its own input */
-    uint32_t node;
+struct drop {              /* the output of a block can be what it starts from */
     uint32_t keep, output; /* tensors: readers of output read keep */
     const char *name;
 };

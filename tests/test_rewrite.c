@@ -110,6 +110,18 @@ Test(rewrite, two_tensors_one_after_the_other_are_two_groups) {
     cr_expect_eq(size_of(g, weight_of(y), 1), 15);
 }
 
+Test(rewrite, no_two_knobs_have_one_name) {
+    uint32_t x = image(3, 8), h = build_conv(&b, x, 3, 12, 1, 1, 1, true);
+    uint32_t parts[] = {graph_add_tensor(b.graph, 0, "low"), graph_add_tensor(b.graph, 0, "high")};
+    uint32_t inputs[] = {h, build_ints(&b, (int64_t[]){5, 7}, 2)};
+    struct attr axis = attr_int(&b, "axis", 1);
+    graph_add_node(b.graph, 0, "Split", "", "halves", inputs, 2, parts, 2, &axis, 1);
+    for (int i = 0; i < 2; i++) build_output(&b, build_conv(&b, parts[i], 5 + 2 * i, 2, 1, 1, 1, true), i ? "y" : "z");
+    find_knobs(1);
+    cr_assert_eq(knobs.n_groups, 2, "both of the rows of one weight");
+    cr_expect_str_neq(knobs.groups[0].name, knobs.groups[1].name);
+}
+
 Test(rewrite, an_unknown_operator_freezes_what_it_touches) {
     uint32_t x = image(3, 8), h = build_conv(&b, x, 3, 8, 1, 1, 1, true);
     uint32_t odd = build_unary(&b, "NoSuchOperator", h), k = build_conv(&b, h, 8, 12, 1, 1, 1, true);
@@ -225,6 +237,65 @@ Test(rewrite, shared_weights_stay_shared_where_they_stay_equal) {
     config.removed[0] = 2;
     g = apply(&config);
     cr_expect_neq(g->nodes[producer(h)].inputs[2], g->nodes[producer(k)].inputs[2]);
+}
+
+/* ---- Where a block ends ---- */
+
+static uint32_t product(uint32_t x, int64_t in, int64_t out) {
+    return build_binary(&b, "MatMul", x, build_weight(&b, DT_FLOAT, (int64_t[]){in, out}, 2, 1));
+}
+
+static uint32_t layer_norm(uint32_t x) {
+    uint32_t scale = build_weight(&b, DT_FLOAT, (int64_t[]){16}, 1, 1);
+    return build_binary(&b, "LayerNormalization", x, scale);
+}
+
+static uint32_t tokens(void) {
+    return product(build_input(&b, "tokens", DT_FLOAT, (int64_t[]){1, 6, 8}, 3), 8, 16);
+}
+
+static uint32_t changed(uint32_t x) {
+    return product(build_unary(&b, "Relu", product(x, 16, 32)), 32, 16);
+}
+
+Test(rewrite, a_layer_goes_with_the_normalisation_behind_it) {
+    uint32_t x = layer_norm(tokens()), end = layer_norm(build_binary(&b, "Add", changed(x), x));
+    uint32_t y = product(end, 16, 4);
+    build_output(&b, y, "y");
+    find_knobs(1);
+    cr_assert_eq(knobs.n_drops, 1);
+    cr_expect_eq(knobs.drops[0].keep, x);
+    cr_expect_eq(knobs.drops[0].output, end);
+    struct config config = config_new(&knobs, &arena);
+    config.dropped[0] = true;
+    for (uint32_t i = 0; i < knobs.n_groups; i++) config.removed[i] = 2;
+    struct graph *g = apply(&config);
+    cr_expect_eq(g->nodes[producer(y)].inputs[0], x);
+    cr_expect(g->nodes[producer(end)].dead);
+    cr_expect_eq(size_of(g, weight_of(y), 0), 14);
+}
+
+Test(rewrite, a_normalisation_that_the_next_layer_bypasses_stays) {
+    uint32_t x = tokens(), sum = build_binary(&b, "Add", x, changed(layer_norm(x)));
+    uint32_t last = build_binary(&b, "Add", sum, changed(layer_norm(sum)));
+    build_output(&b, product(layer_norm(last), 16, 4), "y");
+    find_knobs(1);
+    cr_assert_eq(knobs.n_drops, 2);
+    cr_expect_eq(knobs.drops[0].output, sum);
+    cr_expect_eq(knobs.drops[1].keep, sum);
+    cr_expect_eq(knobs.drops[1].output, last);
+}
+
+Test(rewrite, a_block_goes_with_its_last_activation) {
+    uint32_t x = build_unary(&b, "Relu", build_conv(&b, image(3, 8), 3, 12, 3, 1, 1, true));
+    uint32_t end = build_unary(&b, "Relu", build_binary(&b, "Add", build_conv(&b, x, 12, 12, 3, 1, 1, true), x));
+    uint32_t past = build_binary(&b, "Add", build_conv(&b, end, 12, 12, 3, 1, 1, true), end);
+    build_output(&b, build_unary(&b, "Relu", past), "seen");
+    build_output(&b, build_conv(&b, past, 12, 2, 1, 1, 1, true), "y");
+    find_knobs(1);
+    cr_assert_eq(knobs.n_drops, 2);
+    cr_expect_eq(knobs.drops[0].output, end);
+    cr_expect_eq(knobs.drops[1].output, past, "whose sum is read elsewhere too");
 }
 
 /* ---- Sparse weights ---- */

@@ -114,7 +114,9 @@ static uint32_t number(struct graph *g, double value) {
 /* Adds a node in the place before or after another one. */
 static uint32_t add_node(struct graph *g, uint32_t place, bool after, const char *op, const uint32_t *inputs,
                          uint32_t n_inputs, uint32_t out, const struct attr *attrs, uint32_t n_attrs) {
-    graph_add_node(g, 0, op, "", g->tensors[out].name, inputs, n_inputs, &out, 1, attrs, n_attrs);
+    char name[96];
+    snprintf(name, sizeof name, "oracle_%s_%zu", op, g->n_nodes);
+    graph_add_node(g, 0, op, "", name, inputs, n_inputs, &out, 1, attrs, n_attrs);
     struct body *body = &g->bodies[0];
     size_t at = body->n_nodes - 1;
     uint32_t id = body->nodes[at];
@@ -246,13 +248,17 @@ static void mask_statistics(struct oracle *o, const struct axis_use *use) {
         mask_reduction(o, use);
 }
 
+/* Of a block's output nothing counts; what it started from counts instead. */
 static void silence_drops(struct oracle *o) {
+    struct graph *g = o->reference;
     for (uint32_t i = 0; i < o->knobs.n_drops; i++) {
         const struct drop *drop = &o->knobs.drops[i];
-        const struct node *add = &o->reference->nodes[drop->node];
-        uint32_t f = add->inputs[0] == drop->keep ? add->inputs[1] : add->inputs[0];
         if (!o->config.dropped[i]) continue;
-        replace_input(o->reference, drop->node, f, binary(o, drop->node, "Mul", f, number(o->reference, 0), f));
+        uint32_t node = g->tensors[drop->output].producer, raw = new_like(g, "raw", drop->output);
+        replace_output(g, node, raw);
+        uint32_t silent[] = {raw, number(g, 0)}, sum[] = {drop->keep, new_like(g, "silent", raw)};
+        add_node(g, node, true, "Mul", silent, 2, sum[1], NULL, 0);
+        add_node(g, g->tensors[sum[1]].producer, true, "Add", sum, 2, drop->output, NULL, 0);
     }
 }
 
