@@ -328,7 +328,7 @@ typedef struct ol_calibrated {
     const char *path, *source; /* source: where the target's numbers come from */
     const char *journal;       /* the file of measurements; NULL without ONNX Runtime */
     size_t networks, kernels;  /* measured */
-    double error; /* relative: the median over networks left out; without ONNX Runtime assumed */
+    double error;              /* relative: the median over networks left out; without ONNX Runtime assumed */
 } ol_calibrated;
 
 /* This machine as a target: ONNX Runtime profiled on random networks or, where it is missing, compiled kernels timed by
