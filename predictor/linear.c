@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-#define UNDECIDED    0.9   /* share of a view from which the others do not matter */
+#define UNDECIDED    0.9 /* share of a view from which the others do not matter */
 #define SMALLEST_MS  1e-6
 #define WIDEST       10   /* an interval reaches so many times the latency either way at most */
 #define CORRECTION   2    /* signed weights change what the non-negative ones say by this factor at most */

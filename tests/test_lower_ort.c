@@ -15,7 +15,9 @@ static void expect(const char *kernels) {
         const struct kernel *k = &run.workload->kernels[i];
         size_t used = strlen(text);
         snprintf(text + used, sizeof text - used, "%s%s%s%s", i ? " " : "", k->op, k->has_residual ? "+sum" : "",
-                 k->second_pass ? "+act2" : k->has_activation ? "+act" : "");
+                 k->second_pass      ? "+act2"
+                 : k->has_activation ? "+act"
+                                     : "");
     }
     cr_assert_str_eq(text, kernels);
 }
