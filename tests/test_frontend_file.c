@@ -152,7 +152,6 @@ Test(file, missing_external_data) {
     struct file f;
     start(&f, "absent");
     expect_bad(&f, ST_IO, "\"absent\": No such file");
-    file_end(&f);
 }
 
 Test(file, external_data_of_a_model_in_memory) {
