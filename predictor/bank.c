@@ -26,7 +26,8 @@ static const double vague[] = {0.3, 1}; /* prior variances of components that kn
 #define COUPLING     0.5   /* of a proxy's component: its own graph view rather than the bank's average */
 #define NOISE_SPREAD 0.7   /* deviation of log noise around that of a proxy's own fit */
 #define NOISE_ANY    0.3   /* prior mass of a noise that no proxy has */
-#define LEAST_LOG    (-20) /* what is less likely than the best by more than this has no part in the posterior */
+#define LEAST_LOG    (-40) /* of a mass over the largest: below it is none */
+#define SMALL_SHARE  1e-6  /* posterior mass below which a component is left out */
 #define SAME         1e-12 /* of the largest d^2: below it is rounding */
 
 /* ---- Analytic proxies: what a device would be that is limited by one thing ---- */
@@ -400,8 +401,8 @@ static void normalize(struct mixture *m) {
         for (size_t k = 0; k < N_GRID; k++) m->solutions[i].mass[k] /= total;
 }
 
-struct sums {            /* over the grid of a component; directions are those of the spectrum */
-    double share, speed; /* mass; times s */
+struct sums {     /* over the grid of a component; directions are those of the spectrum */
+    double speed; /* of s */
     double z[FT_LEARNED];
     double variance, tilt[FT_LEARNED]; /* of s; times the change of z with s */
 };
@@ -410,9 +411,10 @@ struct spread { /* what the components of a factor add to the covariance: open L
     double open, inner[FT_LEARNED * FT_LEARNED];
 };
 
-/* The posterior at one point of the grid: of s, and of z given s. */
+/* The posterior at one point of the grid: of s, and of z given s. Leaves how z changes with s, times the deviation of
+ * s, in tilts[k][point]. */
 static void add_point(const struct spectrum *f, const struct solution *s, size_t point, struct sums *sums,
-                      struct spread *spread) {
+                      struct spread *spread, double (*tilts)[N_GRID]) {
     double mass = s->mass[point], sigma = noises[point % N_NOISES], g = s->open * widths[point / N_NOISES];
     double mean = s->square, mixed = 0, gain[FT_LEARNED], tilt[FT_LEARNED];
     for (size_t k = 0; k < f->rank; k++) {
@@ -421,17 +423,29 @@ static void add_point(const struct spectrum *f, const struct solution *s, size_t
         mean -= tilt[k] * s->mean[k];
         mixed -= tilt[k] * s->rest[k];
     }
-    double change = mixed / mean, variance = mass * sigma * sigma / mean;
-    sums->share += mass;
+    double change = mixed / mean, variance = mass * sigma * sigma / mean, deviation = sqrt(variance);
     sums->speed += mass * (s->along + change);
     sums->variance += variance;
     spread->open += mass * g;
     for (size_t k = 0; k < f->rank; k++) {
         sums->z[k] += mass * (gain[k] * s->rest[k] - change * tilt[k]);
         sums->tilt[k] += variance * tilt[k];
-        add_scaled(spread->inner + k * f->rank, tilt, variance * tilt[k], f->rank);
         spread->inner[k * f->rank + k] -= mass * g * gain[k] * f->square[k];
+        tilts[k][point] = deviation * tilt[k];
     }
+}
+
+static struct sums add_grid(const struct spectrum *f, const struct solution *s, struct spread *spread) {
+    double tilts[FT_LEARNED][N_GRID];
+    struct sums sums = {0};
+    for (size_t i = 0; i < N_GRID; i++) add_point(f, s, i, &sums, spread, tilts);
+    for (size_t k = 0; k < f->rank; k++)
+        for (size_t l = 0; l <= k; l++) {
+            double product = dot(tilts[k], tilts[l], N_GRID);
+            spread->inner[k * f->rank + l] += product;
+            if (l < k) spread->inner[l * f->rank + k] += product;
+        }
+    return sums;
 }
 
 /* Adds the component's mean shares, times its mass, and what the uncertainty of s adds to the covariance. */
@@ -479,17 +493,15 @@ static void mix_view(const struct mixture *m, size_t view, struct posterior *pos
         const struct component *c = &m->components[i];
         const struct solution *s = &m->solutions[view * n + i];
         const struct spectrum *f = &m->view[view].spectrum[c->factor];
-        struct sums sums = {0};
+        for (size_t k = 0; k < N_GRID; k++) shares[i] += s->mass[k];
+        if (shares[i] < SMALL_SHARE) continue;
         for (size_t k = 0; k < N_GRID; k++) {
-            if (s->mass[k] <= 0) continue;
-            add_point(f, s, k, &sums, &spreads[c->factor]);
             post->noise += s->mass[k] * noises[k % N_NOISES] * noises[k % N_NOISES];
             if (k < N_NOISES) post->scale_only += s->mass[k];
         }
-        shares[i] = sums.share;
-        if (sums.share <= 0) continue;
+        struct sums sums = add_grid(f, s, &spreads[c->factor]);
         add_component(c, f, s, &sums, p, means + i * p, covariance);
-        post->share[view] += sums.share;
+        post->share[view] += shares[i];
         for (size_t j = 0; j < p; j++) w[j] += means[i * p + j];
     }
     if (post->share[view] <= 0) return;
@@ -498,7 +510,7 @@ static void mix_view(const struct mixture *m, size_t view, struct posterior *pos
     for (int kind = 0; kind < FACTOR_COUNT; kind++)
         add_spread(&m->view[view].spectrum[kind], &spreads[kind], p, covariance);
     for (size_t i = 0; i < n; i++) {
-        if (shares[i] <= 0) continue;
+        if (shares[i] < SMALL_SHARE) continue;
         for (size_t j = 0; j < p; j++) means[i * p + j] /= shares[i];
         add_outer(means + i * p, w, shares[i], p, covariance);
     }
