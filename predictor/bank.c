@@ -284,6 +284,16 @@ struct solution {        /* of the grid of one component on one view */
     double *mean, *rest; /* rank: d u'a, d u'e */
 };
 
+struct mixture {
+    const struct bank *bank;
+    const struct samples *samples;
+    struct view_samples view[VIEW_COUNT];
+    struct component *components;
+    size_t n_components;
+    struct solution *solutions; /* view-major */
+    double log_sigma[N_NOISES];
+};
+
 /* a, the component's mean prediction over the latencies, scaled to fit them; and e. */
 static void fill_mean(const struct samples *s, const double *shares, const struct component *c, double *a, double *e,
                       struct solution *out) {
@@ -322,15 +332,14 @@ static void fill_forms(const struct spectrum *f, const struct solution *s, doubl
     }
 }
 
-static void fill_evidence(const struct bank *b, const struct spectrum *f, size_t n, double log_prior,
-                          struct solution *out) {
+static void fill_evidence(const struct mixture *m, const struct spectrum *f, double log_prior, struct solution *out) {
     struct forms forms;
-    double free = (double)n - (double)f->rank - 1; /* directions of noise alone; one went with s */
+    double free = (double)m->samples->n - (double)f->rank - 1; /* directions of noise alone; one went with s */
     for (size_t w = 0; w < COUNT_OF(widths); w++) {
         fill_forms(f, out, widths[w], &forms);
         for (size_t i = 0; i < N_NOISES; i++) {
             double left = forms.rest[i] - forms.mixed[i] * forms.mixed[i] / forms.mean[i];
-            out->mass[w * N_NOISES + i] = log_prior + b->log_noise[i] - free * log(noises[i]) -
+            out->mass[w * N_NOISES + i] = log_prior + m->bank->log_noise[i] - free * m->log_sigma[i] -
                                           0.5 * left / (noises[i] * noises[i]) -
                                           0.5 * log(forms.determinant[i] * forms.mean[i] / out->square);
         }
@@ -357,15 +366,6 @@ static struct component *components(const struct bank *b, size_t *n, struct aren
     return c;
 }
 
-struct mixture {
-    const struct bank *bank;
-    const struct samples *samples;
-    struct view_samples view[VIEW_COUNT];
-    struct component *components;
-    size_t n_components;
-    struct solution *solutions; /* view-major */
-};
-
 static void solve_view(struct mixture *m, size_t view, struct arena *scratch) {
     const struct samples *s = m->samples;
     double *a = arena_array(scratch, s->n, sizeof *a), *e = arena_array(scratch, s->n, sizeof *e);
@@ -382,7 +382,7 @@ static void solve_view(struct mixture *m, size_t view, struct arena *scratch) {
             out->mean[k] = dot(f->change + k * s->n, a, s->n);
             out->rest[k] = dot(f->change + k * s->n, e, s->n);
         }
-        fill_evidence(m->bank, f, s->n, c->log_prior + log(fmax(c->view_share[view], 1e-12)), out);
+        fill_evidence(m, f, c->log_prior + log(fmax(c->view_share[view], 1e-12)), out);
     }
 }
 
@@ -535,6 +535,7 @@ void bank_adapt(const struct bank *b, const struct samples *s, bool covariance, 
     assert(s->p == b->p && s->n_views == b->n_views && s->n > 0);
     *post = (struct posterior){.p = b->p, .n_views = b->n_views};
     struct mixture m = {.bank = b, .samples = s};
+    for (size_t i = 0; i < N_NOISES; i++) m.log_sigma[i] = log(noises[i]);
     m.components = components(b, &m.n_components, arena);
     m.solutions = arena_array(arena, b->n_views * m.n_components, sizeof *m.solutions);
     for (size_t v = 0; v < b->n_views; v++) solve_view(&m, v, arena);
