@@ -20,7 +20,7 @@ static enum status open_proxy(ol_study *s, struct proxies *list, const char *nam
     const char *path;
     struct target *target;
     TRY(target_find(s->base.context, name, &path, &s->base.arena, &s->base.diag));
-    TRY(target_load(&target, path, &s->base.arena, &s->base.diag));
+    TRY(target_load_proxy(&target, path, &s->base.arena, &s->base.diag));
     if (target->linear) {
         add_proxy(s, list, target);
         return ST_OK;

@@ -3,6 +3,7 @@
 
 #include <cjson/cJSON.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char *skip_blanks(const char *at, const char *end) {
@@ -17,12 +18,12 @@ static size_t line_of(const char *text, const char *at) {
 }
 
 /* cJSON stops where the value ends; nothing but white space may follow. */
-static enum status parse(struct cJSON **json, const struct file_map *map, const char *path, struct diag *diag) {
-    const char *text = (const char *)map->bytes, *stop = NULL;
+static enum status parse(struct cJSON **json, const char *text, size_t length, const char *path, struct diag *diag) {
+    const char *stop = NULL;
     if (!text) return diag_fail(diag, ST_FORMAT, "%s: is empty", path);
-    *json = cJSON_ParseWithLengthOpts(text, map->length, &stop, false);
-    if (*json) stop = skip_blanks(stop, text + map->length);
-    if (*json && stop == text + map->length) return ST_OK;
+    *json = cJSON_ParseWithLengthOpts(text, length, &stop, false);
+    if (*json) stop = skip_blanks(stop, text + length);
+    if (*json && stop == text + length) return ST_OK;
     cJSON_Delete(*json);
     *json = NULL;
     return diag_fail(diag, ST_FORMAT, "%s:%zu: is not JSON", path, line_of(text, stop));
@@ -32,8 +33,52 @@ enum status json_read_file(struct cJSON **json, const char *path, struct diag *d
     struct file_map map;
     *json = NULL;
     TRY(file_map_open(&map, path, diag));
-    enum status status = parse(json, &map, path, diag);
+    enum status status = parse(json, (const char *)map.bytes, map.length, path, diag);
     file_map_close(&map);
+    return status;
+}
+
+/* Behind the string that starts at `at`. */
+static char *skip_string(char *at, const char *end) {
+    for (at++; at < end && *at != '"'; at++) at += *at == '\\';
+    return at + 1;
+}
+
+/* The `[` of the array whose name ends at `at`; NULL: no name, or of something else. */
+static char *array_after(const char *at, const char *end) {
+    at = skip_blanks(at, end);
+    if (at >= end || *at != ':') return NULL;
+    at = skip_blanks(at + 1, end);
+    return at < end && *at == '[' ? (char *)(uintptr_t)at : NULL;
+}
+
+/* Line ends stay, for the messages. */
+static void empty_arrays(char *text, const char *end, const char *key) {
+    size_t length = strlen(key);
+    for (char *at = text; (at = memchr(at, '"', (size_t)(end - at)));) {
+        char *name = at + 1, *array = NULL, *close = NULL;
+        at = skip_string(at, end);
+        if (at <= end && (size_t)(at - name) == length + 1 && memcmp(name, key, length) == 0)
+            array = array_after(at, end);
+        if (array) close = memchr(array, ']', (size_t)(end - array));
+        for (at = close ? array + 1 : at; close && at < close; at++)
+            if (*at != '\n') *at = ' ';
+        if (at >= end) return;
+    }
+}
+
+enum status json_read_file_without(struct cJSON **json, const char *path, const char *const *keys, size_t n,
+                                   struct diag *diag) {
+    struct file_map map;
+    *json = NULL;
+    TRY(file_map_open(&map, path, diag));
+    char *text = malloc(map.length + 1);
+    if (text && map.length) memcpy(text, map.bytes, map.length);
+    for (size_t i = 0; i < n && text && map.length; i++) empty_arrays(text, text + map.length, keys[i]);
+    enum status status = text ? parse(json, map.length ? text : NULL, map.length, path, diag)
+                              : diag_fail(diag, ST_MEMORY, "%s", status_text(ST_MEMORY));
+    file_map_close(&map);
+    free(text);
     return status;
 }
 

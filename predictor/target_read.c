@@ -275,13 +275,26 @@ static enum status read_guarded(struct reader *r, cJSON *root, struct target *t)
     return status;
 }
 
-enum status target_load(struct target **out, const char *path, struct arena *arena, struct diag *diag) {
+static enum status read_json(struct target **out, struct target *t, cJSON *root, const char *path, struct arena *arena,
+                             struct diag *diag) {
     struct reader r = {path, arena, diag};
-    struct target *t = arena_alloc(arena, sizeof *t);
-    cJSON *root;
-    TRY(json_read_file(&root, path, diag));
     enum status status = read_guarded(&r, root, t);
     cJSON_Delete(root);
     if (status == ST_OK) *out = t;
     return status;
+}
+
+enum status target_load(struct target **out, const char *path, struct arena *arena, struct diag *diag) {
+    struct target *t = arena_alloc(arena, sizeof *t);
+    cJSON *root;
+    TRY(json_read_file(&root, path, diag));
+    return read_json(out, t, root, path, arena, diag);
+}
+
+enum status target_load_proxy(struct target **out, const char *path, struct arena *arena, struct diag *diag) {
+    static const char *const unread[] = {"features", "covariance"};
+    struct target *t = arena_alloc(arena, sizeof *t);
+    cJSON *root;
+    TRY(json_read_file_without(&root, path, unread, COUNT_OF(unread), diag));
+    return read_json(out, t, root, path, arena, diag);
 }

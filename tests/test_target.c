@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "predictor.h"
+#include "adapt.h"
 
 static struct arena arena;
 static struct diag diag;
@@ -181,6 +181,12 @@ Test(target, shipped_ones) {
         cr_expect_eq(diag.n_warnings, 0, "%s", diag.n_warnings ? diag.warnings[0] : "");
         cr_expect_str_eq(arena_printf(&arena, "%s.json", t->name), file);
         cr_expect(*t->device && *t->source && *t->description, "%s: says too little", file);
+        if (t->linear) {
+            struct linear without = *t->linear;
+            memset(without.covariance, 0, sizeof without.covariance);
+            cr_assert_eq(target_load_proxy(&again, found.gl_pathv[i], &arena, &diag), ST_OK, "%s", diag.message);
+            cr_expect_eq(memcmp(again->linear, &without, sizeof without), 0, "%s", file);
+        }
         if (t->kind != TARGET_ANALYTIC) continue;
         n_analytic++;
         cr_expect_not_null(t->hardware, "%s", file);
