@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 /* Under the address sanitizer every allocation ends in forbidden bytes. */
 #if defined(__SANITIZE_ADDRESS__)
@@ -24,11 +25,12 @@ enum { GAP = 0 };
 #define UNPOISON(at, bytes) ((void)0)
 #endif
 
-enum { ALIGNMENT = 16, FIRST_BLOCK = 16 << 10, LARGEST_STEP = 4 << 20 };
+enum { ALIGNMENT = 16, FIRST_BLOCK = 16 << 10, LARGEST_STEP = 4 << 20, PAGE = 4096, AHEAD = 32 * PAGE };
 
 struct arena_block {
     struct arena_block *next;
     size_t size, used; /* of the bytes behind the header */
+    size_t ready;      /* asked of the system so far */
 };
 
 static size_t round_up(size_t bytes) {
@@ -67,9 +69,23 @@ static struct arena_block *add_block(struct arena *arena, size_t least) {
     if (size > SIZE_MAX - 64) out_of_memory(arena);
     struct arena_block *block = get_block(arena->allocator, round_up(sizeof *block) + size);
     if (!block) out_of_memory(arena);
-    *block = (struct arena_block){.next = arena->head, .size = size};
+    *block = (struct arena_block){.next = arena->head, .size = size, .ready = size < AHEAD ? size : 0};
     POISON(block_bytes(block), size);
     return arena->head = block;
+}
+
+/* Pages of large blocks come many at a time: a fault for each costs more than clearing it. */
+static void make_ready(struct arena_block *block, size_t least) {
+#ifdef MADV_POPULATE_WRITE
+    uintptr_t from = ((uintptr_t)block_bytes(block) + block->ready + PAGE - 1) & ~(uintptr_t)(PAGE - 1);
+    size_t end = least + AHEAD < block->size ? least + AHEAD : block->size;
+    uintptr_t to = ((uintptr_t)block_bytes(block) + end) & ~(uintptr_t)(PAGE - 1);
+    if (to > from) (void)!madvise((void *)from, to - from, MADV_POPULATE_WRITE); /* older systems know it not */
+    block->ready = end;
+#else
+    block->ready = block->size;
+    (void)least;
+#endif
 }
 
 void *arena_alloc(struct arena *arena, size_t bytes) {
@@ -79,6 +95,7 @@ void *arena_alloc(struct arena *arena, size_t bytes) {
     if (!block || block->size - block->used < rounded) block = add_block(arena, rounded);
     void *result = block_bytes(block) + block->used;
     block->used += rounded;
+    if (block->used > block->ready) make_ready(block, block->used);
     arena->used_bytes += rounded;
     UNPOISON(result, bytes);
     return memset(result, 0, bytes);
