@@ -26,7 +26,7 @@ static const double vague[] = {0.3, 1}; /* prior variances of components that kn
 #define COUPLING     0.5   /* of a proxy's component: its own graph view rather than the bank's average */
 #define NOISE_SPREAD 0.7   /* deviation of log noise around that of a proxy's own fit */
 #define NOISE_ANY    0.3   /* prior mass of a noise that no proxy has */
-#define LEAST_LOG    (-40) /* of a mass over the largest: below it is none */
+#define LEAST_LOG    (-25) /* of a mass over the largest: below it is none */
 #define SMALL_SHARE  1e-6  /* posterior mass below which a component is left out */
 #define SAME         1e-12 /* of the largest d^2: below it is rounding */
 
@@ -412,9 +412,9 @@ struct spread { /* what the components of a factor add to the covariance: open L
 };
 
 /* The posterior at one point of the grid: of s, and of z given s. Leaves how z changes with s, times the deviation of
- * s, in tilts[k][point]. */
+ * s, in tilts[k][at]. */
 static void add_point(const struct spectrum *f, const struct solution *s, size_t point, struct sums *sums,
-                      struct spread *spread, double (*tilts)[N_GRID]) {
+                      struct spread *spread, double (*tilts)[N_GRID], size_t at) {
     double mass = s->mass[point], sigma = noises[point % N_NOISES], g = s->open * widths[point / N_NOISES];
     double mean = s->square, mixed = 0, gain[FT_LEARNED], tilt[FT_LEARNED];
     for (size_t k = 0; k < f->rank; k++) {
@@ -431,17 +431,19 @@ static void add_point(const struct spectrum *f, const struct solution *s, size_t
         sums->z[k] += mass * (gain[k] * s->rest[k] - change * tilt[k]);
         sums->tilt[k] += variance * tilt[k];
         spread->inner[k * f->rank + k] -= mass * g * gain[k] * f->square[k];
-        tilts[k][point] = deviation * tilt[k];
+        tilts[k][at] = deviation * tilt[k];
     }
 }
 
 static struct sums add_grid(const struct spectrum *f, const struct solution *s, struct spread *spread) {
     double tilts[FT_LEARNED][N_GRID];
     struct sums sums = {0};
-    for (size_t i = 0; i < N_GRID; i++) add_point(f, s, i, &sums, spread, tilts);
+    size_t n = 0;
+    for (size_t i = 0; i < N_GRID; i++)
+        if (s->mass[i] > 0) add_point(f, s, i, &sums, spread, tilts, n++);
     for (size_t k = 0; k < f->rank; k++)
         for (size_t l = 0; l <= k; l++) {
-            double product = dot(tilts[k], tilts[l], N_GRID);
+            double product = dot(tilts[k], tilts[l], n);
             spread->inner[k * f->rank + l] += product;
             if (l < k) spread->inner[l * f->rank + k] += product;
         }
