@@ -255,12 +255,29 @@ struct graph *rewrite_shapes(const struct knobs *k, const struct config *config,
     return g;
 }
 
+static bool *read_in(const struct graph *g, bool living_only, struct arena *arena) {
+    bool *read = arena_array(arena, g->n_tensors + 1, sizeof *read);
+    for (size_t n = 0; n < g->n_nodes; n++)
+        for (uint32_t i = 0; !(living_only && g->nodes[n].dead) && i < g->nodes[n].n_inputs; i++)
+            if (g->nodes[n].inputs[i] != NONE) read[g->nodes[n].inputs[i]] = true;
+    return read;
+}
+
+/* Operands that others took the place of are not written. One that nothing read to begin with is none of ours. */
+static void forget_unread(const struct knobs *k, struct graph *g, struct arena *arena) {
+    const bool *before = read_in(k->g, false, arena), *now = read_in(g, true, arena);
+    for (size_t t = 0; t < k->g->n_tensors; t++)
+        if (before[t] && !now[t] && !(g->tensors[t].flags & (TF_OUTPUT | TF_CAPTURED)))
+            g->tensors[t].flags &= ~(uint32_t)TF_INITIALIZER;
+}
+
 enum status rewrite_apply(const struct knobs *k, const struct config *config, struct arena *arena, struct graph **out,
                           struct diag *diag) {
     struct cut cut = cut_start(k, config, true, arena);
     *out = shrunk(k, config, &cut, k->g);
     TRY(structure_adjust(*out, &cut, diag));
     merge_copies(*out, k, arena);
+    forget_unread(k, *out, arena);
     return ST_OK;
 }
 

@@ -4,14 +4,17 @@
 
 #include <string.h>
 
+static bool same_data(const struct data *x, const struct data *y) {
+    if (x->encoding != y->encoding || x->length != y->length) return false;
+    return x->bytes == y->bytes || (x->bytes && y->bytes && !memcmp(x->bytes, y->bytes, x->length));
+}
+
 static bool same(const struct tensor *a, const struct tensor *b) {
-    const struct data *x = &a->data, *y = &b->data;
-    if (a->sparse || b->sparse) return a->sparse == b->sparse;
-    if (a->dtype != b->dtype || a->rank != b->rank || x->encoding != y->encoding || x->length != y->length)
-        return false;
+    if (a->dtype != b->dtype || a->rank != b->rank || !a->sparse != !b->sparse) return false;
     for (int32_t i = 0; i < a->rank; i++)
         if (!dim_same(a->dims[i], b->dims[i])) return false;
-    return x->bytes == y->bytes || (x->bytes && y->bytes && !memcmp(x->bytes, y->bytes, x->length));
+    if (!a->sparse) return same_data(&a->data, &b->data);
+    return same_data(&a->sparse->values, &b->sparse->values) && same_data(&a->sparse->indices, &b->sparse->indices);
 }
 
 /* The first of its family that holds the same; `next` chains a family, the original at its head. */

@@ -43,8 +43,12 @@ static int64_t size_of(const struct graph *g, uint32_t tensor, int32_t axis) {
     return g->tensors[tensor].dims[axis].value;
 }
 
+static uint32_t weight_in(const struct graph *g, uint32_t tensor) {
+    return g->nodes[producer(tensor)].inputs[1];
+}
+
 static uint32_t weight_of(uint32_t tensor) {
-    return b.graph->nodes[producer(tensor)].inputs[1];
+    return weight_in(b.graph, tensor);
 }
 
 TestSuite(rewrite, .init = small_setup, .fini = small_teardown);
@@ -237,6 +241,25 @@ Test(rewrite, shared_weights_stay_shared_where_they_stay_equal) {
     config.removed[0] = 2;
     g = apply(&config);
     cr_expect_neq(g->nodes[producer(h)].inputs[2], g->nodes[producer(k)].inputs[2]);
+}
+
+/* Two layers with one weight between the same channels, and the second of them with another one's inputs. */
+Test(rewrite, shared_weights_that_are_cut_alike_are_one) {
+    uint32_t h = build_conv(&b, image(3, 8), 3, 8, 1, 1, 1, true), p = build_conv(&b, h, 8, 8, 1, 1, 1, false);
+    uint32_t q = build_binary(&b, "Conv", h, weight_of(p)), sum = build_binary(&b, "Add", p, q);
+    uint32_t r = build_binary(&b, "Conv", sum, weight_of(p));
+    build_output(&b, build_conv(&b, r, 8, 2, 1, 1, 1, true), "y");
+    find_knobs(1);
+    cr_assert_eq(knobs.n_groups, 3);
+    struct config config = config_new(&knobs, &arena);
+    config.removed[0] = 2;
+    config.removed[1] = 3;
+    struct graph *g = apply(&config);
+    cr_expect_eq(weight_in(g, p), weight_in(g, q));
+    cr_expect_not(g->tensors[weight_of(q)].flags & TF_INITIALIZER, "it is not written");
+    cr_expect_eq(size_of(g, weight_in(g, p), 0), 5);
+    cr_expect_neq(weight_in(g, p), weight_in(g, r));
+    cr_expect_eq(size_of(g, weight_in(g, r), 1), 5);
 }
 
 /* ---- Where a block ends ---- */

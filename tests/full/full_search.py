@@ -139,6 +139,25 @@ class Kept(unittest.TestCase):
         self.assertEqual({t.data_location for t in stored.graph.initializer}, {TensorProto.EXTERNAL})
         onnx.checker.check_model(self.output)
 
+    def test_shared_weights(self):
+        """Two layers that share a weight and are cut alike share it still, in the file beside the model too."""
+        model = plain_model()
+        first = model.graph.node[0]
+        model.graph.node.insert(1, helper.make_node("Conv", ["x", "a"], ["again"], "shared", kernel_shape=[3, 3]))
+        model.graph.node.insert(2, helper.make_node("Add", ["again", "sum"], ["h"], "both"))
+        first.output[0] = "sum"
+        onnx.save(model, self.model, save_as_external_data=True, location="weights.bin", size_threshold=64)
+        search(self.model, self.output, 0.5)
+        stored = onnx.load(self.output)
+        self.assertEqual(len(stored.graph.initializer), 2)
+        nodes = {node.name: node for node in stored.graph.node}
+        self.assertEqual(nodes["first"].input[1], nodes["shared"].input[1])
+        kept = [numpy_helper.to_array(t) for t in stored.graph.initializer]
+        self.assertLess(len(kept[0]), 512)
+        beside = [name for name in os.listdir(self.folder) if name not in ("in.onnx", "out.onnx", "weights.bin")]
+        size = sum(os.path.getsize(self.path(name)) for name in beside)
+        self.assertLess(size, sum(array.nbytes for array in kept) + 2 * 4096)
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)
