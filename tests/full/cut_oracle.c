@@ -6,7 +6,8 @@
  * blocks and some of the rims of large kernels go, chosen at random. Written to the folder: cut.onnx; reference.onnx,
  * the whole model with what was removed zeroed wherever an axis is summed, which is the only place where a removed
  * index can matter; mutant_N.onnx, the cut with one kept slice of one weight taken from a removed place; kept.json, the
- * indices that were kept of every tensor. All tensors in between are outputs. */
+ * indices that were kept of every tensor; met.json, by mutant, the channels that its wrong slice is multiplied with,
+ * where that can be said. All tensors in between are outputs. */
 #include <assert.h>
 #include <cjson/cJSON.h>
 #include <math.h>
@@ -308,18 +309,22 @@ static cJSON *kept_axes(const struct oracle *o, uint32_t id) {
     return axes;
 }
 
-static enum status write_kept(struct oracle *o) {
-    cJSON *json = cJSON_CreateObject();
-    for (uint32_t id = 0; id < o->knobs.g->n_tensors; id++)
-        if (is_compared(o, o->shortened, id))
-            cJSON_AddItemToObject(json, o->shortened->tensors[id].name, kept_axes(o, id));
+static enum status write_json(struct oracle *o, const char *name, cJSON *json) {
     struct file_out out;
-    TRY(file_out_open(&out, arena_printf(&o->arena, "%s/kept.json", o->folder), &o->diag));
+    TRY(file_out_open(&out, arena_printf(&o->arena, "%s/%s.json", o->folder, name), &o->diag));
     char *text = cJSON_PrintUnformatted(json);
     fputs(text, out.stream);
     cJSON_free(text);
     cJSON_Delete(json);
     return file_out_commit(&out, &o->diag);
+}
+
+static enum status write_kept(struct oracle *o) {
+    cJSON *json = cJSON_CreateObject();
+    for (uint32_t id = 0; id < o->knobs.g->n_tensors; id++)
+        if (is_compared(o, o->shortened, id))
+            cJSON_AddItemToObject(json, o->shortened->tensors[id].name, kept_axes(o, id));
+    return write_json(o, "kept", json);
 }
 
 /* ---- Mutants ---- */
@@ -366,7 +371,7 @@ static int64_t whole_element(const struct oracle *o, const struct place *p, int6
 }
 
 /* False when the slice holds the same numbers as the one it took the place of. */
-static bool mutate(struct oracle *o, struct graph *g, const struct place *p) {
+static bool mutate(struct oracle *o, struct graph *g, const struct place *p, int64_t *position_out) {
     struct tensor *t = &g->tensors[p->tensor];
     const struct tensor *whole = &o->knobs.g->tensors[p->tensor];
     int64_t kept = t->dims[p->axis].value, gone = whole->dims[p->axis].value - kept;
@@ -379,7 +384,36 @@ static bool mutate(struct oracle *o, struct graph *g, const struct place *p) {
         if (i / inner % kept == position)
             memcpy(&data[i], whole->data.bytes + 4 * whole_element(o, p, i, swapped, from), sizeof *data);
     t->data.bytes = (const uint8_t *)data;
+    *position_out = position;
     return memcmp(data, before, (size_t)tensor_bytes(t)) != 0;
+}
+
+/* The one convolution that reads the weight; NULL when something else does, or several do. */
+static const struct node *convolution_of(const struct graph *g, uint32_t weight) {
+    const struct node *found = NULL;
+    for (size_t n = 0; n < g->n_nodes; n++)
+        for (uint32_t i = 0; !g->nodes[n].dead && i < g->nodes[n].n_inputs; i++) {
+            if (g->nodes[n].inputs[i] != weight) continue;
+            if (found || i != 1 || !is(&g->nodes[n], "Conv")) return NULL;
+            found = &g->nodes[n];
+        }
+    return found;
+}
+
+/* The channels that the changed slice is multiplied with, where those are all: zeros there prove that it cannot show.
+ */
+static void note_met(const struct oracle *o, cJSON *all, const char *mutant, const struct place *p, int64_t position) {
+    const struct tensor *w = &o->shortened->tensors[p->tensor];
+    const struct node *n = convolution_of(o->shortened, p->tensor);
+    int64_t groups = n ? node_int(n, "group", 1) : 0;
+    bool by_column = n && p->axis == 1, depthwise = n && p->axis == 0 && groups > 1 && dim_is(w->dims[1], 1);
+    if (!by_column && !depthwise) return;
+    cJSON *met = cJSON_AddObjectToObject(all, mutant);
+    cJSON_AddStringToObject(met, "tensor", o->shortened->tensors[n->inputs[0]].name);
+    cJSON *channels = cJSON_AddArrayToObject(met, "channels");
+    if (depthwise) cJSON_AddItemToArray(channels, cJSON_CreateNumber((double)(position / (w->dims[0].value / groups))));
+    for (int64_t i = 0; by_column && i < groups; i++)
+        cJSON_AddItemToArray(channels, cJSON_CreateNumber((double)(i * w->dims[1].value + position)));
 }
 
 static enum status write_mutants(struct oracle *o, long count) {
@@ -387,14 +421,18 @@ static enum status write_mutants(struct oracle *o, long count) {
     for (size_t n = 0; n < o->shortened->n_nodes; n++) room += 8u * o->shortened->nodes[n].n_inputs;
     struct place *all = arena_array(&o->arena, room + 1, sizeof *all);
     size_t n = places(o, all);
+    cJSON *met = cJSON_CreateObject();
     for (long i = 0, tries = 0; i < count && n && tries < 100; tries++) {
         struct graph *g = graph_clone(o->shortened, &o->arena);
         const struct place *p = &all[rng_below(&o->rng, n)];
-        if (!mutate(o, g, p)) continue;
-        printf("mutant %ld: axis %d of %s\n", i, p->axis, g->tensors[p->tensor].name);
-        TRY(write_model(o, g, arena_printf(&o->arena, "mutant_%ld", i++)));
+        int64_t position;
+        if (!mutate(o, g, p, &position)) continue;
+        const char *name = arena_printf(&o->arena, "mutant_%ld", i++);
+        printf("%s: axis %d of %s\n", name, p->axis, g->tensors[p->tensor].name);
+        note_met(o, met, name, p, position);
+        TRY(write_model(o, g, name));
     }
-    return ST_OK;
+    return write_json(o, "met", met);
 }
 
 /* ---- Putting it together ---- */
