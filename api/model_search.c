@@ -168,6 +168,7 @@ static double external_score(const struct model_search *ms, const uint16_t *gene
     if (write_model(ms, genes, path, arena, diag) == ST_OK)
         score = score_command(ms->r->score_cmd, path, ms->r->score_seconds);
     unlink(path);
+    if (ms->knobs.g->n_files > 1) unlink(arena_printf(arena, "%s.data", path));
     return score;
 }
 
@@ -291,14 +292,14 @@ static enum status tell(const struct model_search *ms, const struct findings *fo
 
 /* ---- The search ---- */
 
-static const char *problem_id(const struct model_search *ms) {
-    const ol_search_request *r = ms->r;
-    const char *id = arena_printf(&ms->s->base.arena, "%s %u knobs", ms->knobs.g->path, (unsigned)n_genes(ms));
-    for (size_t i = 0; i < r->n_targets; i++)
-        id = arena_printf(&ms->s->base.arena, "%s, %s", id, r->targets[i]->target->name);
-    return arena_printf(&ms->s->base.arena, "%s, seed %llu, risk %g, align %lld, importance %s, score %s", id,
-                        (unsigned long long)r->seed, r->risk, (long long)ms->knobs.align,
-                        r->importance ? r->importance : "l2", r->score_cmd ? r->score_cmd : "retained");
+/* What the whole model takes tells other files of the same name from this one, models and targets. */
+static const char *problem_id(const struct model_search *ms, const struct outcome *whole) {
+    struct arena *arena = &ms->s->base.arena;
+    const char *id = arena_printf(arena, "%s %u knobs", ms->knobs.g->path, (unsigned)n_genes(ms));
+    for (size_t i = 0; i < ms->r->n_targets; i++) id = arena_printf(arena, "%s, %.9g ms", id, whole->ms[i]);
+    id = arena_printf(arena, "%s, align %lld, importance %s", id, (long long)ms->knobs.align,
+                      ms->r->importance ? ms->r->importance : "l2");
+    return search_id(ms->s, id);
 }
 
 static void set_up(struct model_search *ms) {
@@ -315,9 +316,9 @@ static void set_up(struct model_search *ms) {
                                 .seed = r->seed,
                                 .evaluations = r->evaluations,
                                 .seconds = r->minutes * 60,
+                                .uniform = true,
                                 .greedy = !r->score_cmd,
                                 .state_path = r->state,
-                                .state_id = problem_id(ms),
                                 .arena = &ms->s->base.arena};
 }
 
@@ -350,6 +351,7 @@ enum status search_model(ol_search *s, ol_search_result *out) {
     out->unchanged = holds_already(&ms, &found);
     if (!out->unchanged && !s->find.n_genes)
         return diag_fail(&s->base.diag, ST_NO, "%s: nothing in it can be cut safely", ms.knobs.g->path);
+    s->find.state_id = problem_id(&ms, &found.chosen.outcome);
     if (!out->unchanged) TRY(find_best(&s->find, &found, &s->base.diag));
     TRY(tell(&ms, &found, out));
     return write_result(&ms, &found, out->unchanged);

@@ -28,6 +28,8 @@ enum status search_price(const struct target *, const struct graph *, struct are
                          struct diag *) MUST_CHECK;
 /* The latency that is not exceeded with the probability asked for, from the interval of the estimate. */
 double search_bound(const struct estimate *, double risk);
+/* What is searched, in words: with whatever else decides prices and scores. Names the state of a search. */
+const char *search_id(ol_search *, const char *what);
 void search_workers_start(ol_search *);
 void search_workers_free(ol_search *);
 struct arena *search_worker_begin(ol_search *, unsigned worker); /* empty, its messages too */

@@ -53,6 +53,14 @@ double search_bound(const struct estimate *e, double risk) {
     return e->ms * exp(quantile(1 - risk) / edge * log(e->hi_ms / e->ms));
 }
 
+const char *search_id(ol_search *s, const char *what) {
+    const ol_search_request *r = s->request;
+    for (size_t i = 0; i < r->n_targets; i++)
+        what = arena_printf(&s->base.arena, "%s, %s", what, r->targets[i]->target->name);
+    return arena_printf(&s->base.arena, "%s, seed %llu, risk %g, score %s", what, (unsigned long long)r->seed, r->risk,
+                        r->score_cmd ? r->score_cmd : "own");
+}
+
 void search_workers_start(ol_search *s) {
     const ol_search_request *r = s->request;
     s->n_workers = r->jobs ? r->jobs : cpu_count();

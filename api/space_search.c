@@ -180,8 +180,6 @@ static enum status evolve_space(struct space_search *ss, ol_search_result *out, 
     size_t n_genes = space_genes(ss->space);
     ss->max = arena_array(&s->base.arena, n_genes + 1, sizeof *ss->max);
     for (size_t i = 0; i < n_genes; i++) ss->max[i] = (uint16_t)(space_options(ss->space, i) - 1);
-    const char *id = arena_printf(&s->base.arena, "space %s, %s, seed %llu", ss->space->name,
-                                  r->targets[0]->target->name, (unsigned long long)r->seed);
     s->find = (struct find){.strategy = s->strategy,
                             .n_genes = n_genes,
                             .n_widths = n_genes,
@@ -195,7 +193,7 @@ static enum status evolve_space(struct space_search *ss, ol_search_result *out, 
                             .evaluations = r->evaluations,
                             .seconds = r->minutes * 60,
                             .state_path = r->state,
-                            .state_id = id,
+                            .state_id = search_id(s, arena_printf(&s->base.arena, "space %s", ss->space->name)),
                             .arena = &s->base.arena};
     TRY(find_best(&s->find, &found, &s->base.diag));
     ol_setting *frontier = arena_array(&s->base.arena, found.n_frontier + 1, sizeof *frontier);

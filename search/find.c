@@ -58,7 +58,7 @@ static const uint16_t *uniform(const struct find *f, double share) {
 static size_t starts(const struct find *f, const uint16_t **out) {
     size_t n = 0;
     for (size_t i = 0; i < f->n_starts; i++) out[n++] = f->starts[i];
-    for (int i = 0; f->greedy && i < UNIFORM_STARTS; i++) out[n++] = uniform(f, (double)i / (UNIFORM_STARTS - 1));
+    for (int i = 0; f->uniform && i < UNIFORM_STARTS; i++) out[n++] = uniform(f, (double)i / (UNIFORM_STARTS - 1));
     if (!n) out[n++] = uniform(f, 0);
     return n;
 }
@@ -183,7 +183,7 @@ static enum status generations(struct loop *l, struct diag *diag) {
     for (int n = 1; !exhausted(l); n++) {
         evolve_generation(&l->evolve);
         if (n % SAVE_EVERY == 0) refine(l);
-        if (n % SAVE_EVERY == 0) TRY(save(l, diag));
+        if (n % SAVE_EVERY == 0 || !l->f->greedy) TRY(save(l, diag)); /* what is not cheap is kept at once */
         double by_count = l->f->evaluations ? (double)l->evolve.evaluated / (double)l->f->evaluations : 0;
         double by_time = l->f->seconds > 0 ? (seconds_now() - l->started) / l->f->seconds : 0;
         if (l->f->progress) l->f->progress(l->f->user, l->evolve.evaluated, fmax(by_count, by_time));

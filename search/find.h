@@ -35,7 +35,8 @@ struct find {
     uint64_t seed;
     size_t evaluations; /* stop after as many, 0: no limit */
     double seconds;     /* or as long, 0: no limit */
-    bool greedy;        /* genes count what is removed: start from uniform and greedy cuts too */
+    bool uniform;       /* genes count what is removed: start from uniform cuts too */
+    bool greedy;        /* and candidates are cheap: from a greedy descent */
     size_t n_starts;    /* settings to start from besides */
     const uint16_t *const *starts;
     void (*progress)(void *user, size_t evaluated, double share); /* after each generation; may be NULL */

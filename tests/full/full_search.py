@@ -139,6 +139,19 @@ class Kept(unittest.TestCase):
         self.assertEqual({t.data_location for t in stored.graph.initializer}, {TensorProto.EXTERNAL})
         onnx.checker.check_model(self.output)
 
+    def test_candidates_leave_nothing(self):
+        """What a score command is given is gone afterwards, external data too."""
+        onnx.save(plain_model(), self.model, save_as_external_data=True, location="weights.bin", size_threshold=64)
+        before = sorted(os.listdir(self.folder))
+        os.environ["TMPDIR"] = self.folder
+        self.addCleanup(os.environ.pop, "TMPDIR")
+        found = json.loads(harness.run("search", self.model, "-t", TARGET, "--budget", "0.5", "--risk", "0.5", "--plan",
+                                       "--evaluations", "1", "-f", "json", "--score-cmd",
+                                       "cat {} {}.data | wc -c").stdout)
+        self.assertTrue(found["met"])
+        self.assertGreater(found["chosen"]["score"], 2000)
+        self.assertEqual(sorted(os.listdir(self.folder)), before)
+
     def test_shared_weights(self):
         """Two layers that share a weight and are cut alike share it still, in the file beside the model too."""
         model = plain_model()
