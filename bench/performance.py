@@ -11,6 +11,8 @@ import shutil
 import subprocess
 import sys
 
+import search_models
+
 ROOT = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 BUILD = os.path.abspath(sys.argv[1])
 PROGRAM = os.path.join(BUILD, "bin", "onnx-latency")
@@ -20,6 +22,8 @@ REFERENCE = [sys.executable, os.path.join(ROOT, "bench", "reference.py")]
 MODELS = ["mobilenet_v2", "resnet50", "vgg16", "vit_b_16"]
 SAMPLES = ["mobilenet_v2", "resnet18", "bert_4_layers", "unet", "ssdlite320"]
 SIZES = ["--dim", "sequence=128", "--dim", "height=256", "--dim", "width=256"]
+CUT = ["mobilenet_v2", "resnet50", "regnet_y_400mf", "shufflenet_v2_x1_0"]
+CUT_FOR = "pixel-3"
 RANKED = 1000
 TARGET = "raspberry-pi-4"
 MEASURED = "measured-raspi4"
@@ -131,6 +135,12 @@ def searching():
     ms = [cost(3, *command, str(n))[1] for n in (few, many)]
     yield f"`search` on MobileNetV2 prices {(many - few) / (ms[1] - ms[0]) * 1e3:.0f} candidates a second on one core"
     yield f"(processor time of {many} candidates less that of {few})."
+    yield ""
+    yield f"Against simpler ways: retained importance at a share of the model's latency on `{CUT_FOR}`, `--risk 0.5`,"
+    yield f"{search_models.EVALUATIONS} candidates each. *Random*: settings drawn around a random share of every knob's range."
+    yield f"*Uniform*: one share of every group of channels, in {search_models.EVALUATIONS} steps."
+    yield ""
+    yield from search_models.table(PROGRAM, CUT_FOR, [zoo(name) for name in CUT])
 
 
 def measuring():

@@ -11,6 +11,7 @@ import os
 import subprocess
 
 EVALUATIONS = 20000
+SHARES = (0.7, 0.4)
 STRATEGIES = ("evolution", "random", "uniform")
 
 
@@ -21,6 +22,25 @@ def run(program, *arguments):
     return json.loads(done.stdout)
 
 
+def search(program, path, target, budget, strategy):
+    return run(program, "search", path, "-t", target, "--budget", str(budget), "--risk", "0.5", "--evaluations",
+               str(EVALUATIONS), "--strategy", strategy, "--plan", "--jobs", "1")
+
+
+def table(program, target, models):
+    """Its lines."""
+    yield "| model | budget | " + " | ".join(STRATEGIES) + " | candidates a second and thread |"
+    yield "|---|---|---|---|---|---|"
+    for path in models:
+        whole = run(program, "predict", path, "-t", target)["results"][0]["latency_ms"]
+        for share in SHARES:
+            found = [search(program, path, target, whole * share, strategy) for strategy in STRATEGIES]
+            scores = [f"{one['chosen']['score']:.3f}" if one["met"] else "not met" for one in found]
+            name = os.path.splitext(os.path.basename(path))[0]
+            speed = found[0]["evaluated"] / found[0]["seconds"]
+            yield f"| {name} | {share} | " + " | ".join(scores) + f" | {speed:.0f} |"
+
+
 def main():
     root = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
     parser = argparse.ArgumentParser(description=__doc__)
@@ -28,20 +48,8 @@ def main():
     parser.add_argument("--target", default="pixel-3")
     parser.add_argument("models", nargs="+")
     options = parser.parse_args()
-    print("| model | budget | " + " | ".join(STRATEGIES) + " | candidates a second and thread |\n|---|---|---|---|---|---|")
-    for path in options.models:
-        whole = run(options.program, "predict", path, "-t", options.target)["results"][0]["latency_ms"]
-        for share in (0.7, 0.4):
-            cells = []
-            for strategy in STRATEGIES:
-                found = run(options.program, "search", path, "-t", options.target, "--budget", str(whole * share),
-                            "--risk", "0.5", "--evaluations", str(EVALUATIONS), "--strategy", strategy, "--plan",
-                            "--jobs", "1")
-                cells.append(f"{found['chosen']['score']:.3f}" if found["met"] else "not met")
-                if strategy == "evolution":
-                    speed = found["evaluated"] / found["seconds"]
-            name = os.path.splitext(os.path.basename(path))[0]
-            print(f"| {name} | {share} | " + " | ".join(cells) + f" | {speed:.0f} |", flush=True)
+    for line in table(options.program, options.target, options.models):
+        print(line, flush=True)
 
 
 if __name__ == "__main__":
