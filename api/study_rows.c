@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#define REFERENCE 256 /* random architectures that stand for their space */
+#define REFERENCE 64 /* architectures that stand for their space */
 
 struct matrix {
     size_t n, n_views;
@@ -103,13 +103,11 @@ enum status study_reference(ol_study *s, const struct networks *list, const stru
     for (size_t i = 0; i < list->n; i++)
         if (!list->at[i].space || list->at[i].space != first->space || list->at[i].batch != first->batch) return ST_OK;
     struct matrix m = matrix_new(REFERENCE, 1, &s->base.arena);
+    struct arch archs[REFERENCE];
     struct rng rng;
     rng_seed(&rng, 0);
-    for (size_t i = 0; i < REFERENCE; i++) {
-        struct arch arch;
-        space_random(first->space, &rng, &arch);
-        TRY(arch_row(s, first->space, &arch, first->batch, &m, i));
-    }
+    space_cover(first->space, &rng, archs, REFERENCE);
+    for (size_t i = 0; i < REFERENCE; i++) TRY(arch_row(s, first->space, &archs[i], first->batch, &m, i));
     *reference = as_samples(&m);
     reference->n_views = rows->n_views;
     for (size_t v = 1; v < rows->n_views; v++) reference->x[v] = m.x[0];

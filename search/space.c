@@ -125,6 +125,17 @@ void space_random(const struct space *s, struct rng *rng, struct arch *a) {
     for (size_t i = 0, n = space_genes(s); i < n; i++) a->gene[i] = (uint8_t)rng_below(rng, space_options(s, i));
 }
 
+void space_cover(const struct space *s, struct rng *rng, struct arch *at, size_t n) {
+    memset(at, 0, n * sizeof *at);
+    for (size_t g = 0; g < space_genes(s); g++) {
+        for (size_t i = 0; i < n; i++) { /* a shuffle that starts from options in order */
+            size_t other = (size_t)rng_below(rng, i + 1);
+            at[i].gene[g] = at[other].gene[g];
+            at[other].gene[g] = (uint8_t)(i * space_options(s, g) / n);
+        }
+    }
+}
+
 void space_parts(const struct space *s, const struct arch *a, int64_t batch, enum view view, struct parts *list) {
     list->n_blocks = list->n_parts = 0;
     s->split(s, a, batch, view, list);

@@ -76,6 +76,9 @@ enum status space_parse_row(const struct space *, const struct csv *, size_t row
                             struct diag *) MUST_CHECK;
 char *space_print(const struct space *, const struct arch *, struct arena *);
 void space_random(const struct space *, struct rng *, struct arch *); /* every gene uniform */
+/* n architectures in which every option of a gene comes up equally often, give or take one: their means are closer to
+ * the space's than those of as many random ones. */
+void space_cover(const struct space *, struct rng *, struct arch *, size_t n);
 /* The whole network. Weights are drawn from the seed, or left out of a weightless graph, which serves pricing. */
 struct graph *space_graph(const struct space *, const struct arch *, int64_t batch, uint64_t seed, bool weightless,
                           struct arena *);

@@ -107,6 +107,27 @@ Test(spaces, text_survives) {
         }
 }
 
+Test(spaces, covers_hold_every_option_equally_often) {
+    enum { N = 64 };
+    for (size_t i = 0; i < space_count(); i++) {
+        const struct space *s = space_at(i);
+        struct arch at[N];
+        struct rng rng;
+        bool is_shuffled = false;
+        rng_seed(&rng, 5);
+        space_cover(s, &rng, at, N);
+        for (size_t g = 0; g < space_genes(s); g++) {
+            size_t count[UINT8_MAX + 1] = {0}, options = space_options(s, g);
+            for (size_t a = 0; a < N; a++) count[at[a].gene[g]]++;
+            for (size_t o = 0; o < options; o++)
+                cr_assert(count[o] == N / options || count[o] == N / options + 1,
+                          "%s: option %zu of gene %zu %zu times", s->name, o, g, count[o]);
+            for (size_t a = 1; a < N; a++) is_shuffled |= at[a].gene[g] < at[a - 1].gene[g];
+        }
+        cr_assert(is_shuffled);
+    }
+}
+
 Test(spaces, bad_text_is_located) {
     static const struct {
         const char *space, *text, *message;
