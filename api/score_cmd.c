@@ -1,6 +1,7 @@
 /* A command that scores a model file: run by the shell, bounded in time, the last number on its output counts. */
 #include "search_api.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <math.h>
 #include <poll.h>
@@ -92,12 +93,19 @@ static bool read_until(int fd, double deadline, char *out) {
     return true;
 }
 
+static bool in_word(char c) {
+    return isalnum((unsigned char)c) || c == '_';
+}
+
+/* Words are no numbers, though "resnet50" ends and "info" begins like one. A "nan" by itself is: a score that failed.
+ */
 static double last_number(const char *text) {
     double found = NAN;
     for (const char *at = text; *at;) {
         char *end;
         double number = strtod(at, &end);
-        if (end == at)
+        bool begins = at == text || !in_word(at[-1]), spelt = end > at && isalpha((unsigned char)end[-1]);
+        if (end == at || !begins || (spelt && in_word(*end)))
             at++;
         else {
             found = number;
