@@ -42,8 +42,9 @@ def measure(program, threads, models):
 def compare(program, target, measured, model):
     predicted = run(program, "predict", "-q", "-f", "json", "-t", target, model)["results"][0]
     low, high = predicted["interval_ms"]
-    return {"model": os.path.basename(model).removesuffix(".onnx"), "measured": measured,
-            "predicted": predicted["latency_ms"], "low": low, "high": high, "macs": sum(kernel["macs"] for kernel in predicted["kernels"])}
+    return {"model": os.path.basename(model).split(".")[0], "measured": measured,
+            "predicted": predicted["latency_ms"], "low": low, "high": high,
+            "macs": sum(kernel["macs"] for kernel in predicted["kernels"])}
 
 
 def summary(rows):
