@@ -49,16 +49,27 @@ static bool exhausted(const struct loop *l) {
 
 /* ---- Where the search starts ---- */
 
-static const uint16_t *uniform(const struct find *f, double share) {
+static uint16_t *uniform(const struct find *f, double share) {
     uint16_t *genes = arena_array(f->arena, f->n_genes + 1, sizeof *genes);
     for (size_t i = 0; i < f->n_widths; i++) genes[i] = (uint16_t)lround(share * f->max[i]);
+    return genes;
+}
+
+/* Kernels and images shrink as much; yes-or-no knobs stay as they are. */
+static const uint16_t *uniform_in_all(const struct find *f, double share) {
+    uint16_t *genes = uniform(f, share);
+    for (size_t i = f->n_widths; i < f->n_genes; i++)
+        if (f->max[i] > 1) genes[i] = (uint16_t)lround(share * f->max[i]);
     return genes;
 }
 
 static size_t starts(const struct find *f, const uint16_t **out) {
     size_t n = 0;
     for (size_t i = 0; i < f->n_starts; i++) out[n++] = f->starts[i];
-    for (int i = 0; f->uniform && i < UNIFORM_STARTS; i++) out[n++] = uniform(f, (double)i / (UNIFORM_STARTS - 1));
+    for (int i = 0; f->uniform && i < UNIFORM_STARTS; i++) {
+        double share = (double)i / (UNIFORM_STARTS - 1);
+        out[n++] = i % 2 ? uniform_in_all(f, share) : uniform(f, share);
+    }
     if (!n) out[n++] = uniform(f, 0);
     return n;
 }
