@@ -11,6 +11,7 @@
 #define FAR          4.5  /* distance from which nothing like the kernel was measured */
 #define DOUBT        0.5  /* relative error of kernels nothing is known about */
 #define COMMON       0.02 /* relative error of everything together: the machine's clock, the day */
+#define OPEN         1.3  /* deviation where data decide what runs: a detector's boxes may take 8 times all else */
 #define LEAST_US     0.1
 #define MEMORY_US_MB 100 /* for a class without kin: 10 GB/s */
 
@@ -147,7 +148,9 @@ void predict_calibrated(const struct target *t, const struct workload *w, struct
     }
     if (!w->n_kernels) e->ms = c->run_us * 1e-3;
     double known = e->ms > 0 ? calibrated_deviation(times, c->n_classes, e->ms * 1e3) * c->widening : 0;
-    double doubt = e->ms > 0 ? doubtful_ms / e->ms : 0, deviation = hypot(known, doubt);
+    double doubt = e->ms > 0 ? doubtful_ms / e->ms : 0;
+    if (w->data_dependent_nodes) doubt = hypot(doubt, OPEN);
+    double deviation = hypot(known, doubt);
     e->lo_ms = e->ms / exp(Z90 * deviation);
     e->hi_ms = e->ms * exp(Z90 * deviation);
     e->extrapolated = doubt > 0.1;

@@ -166,6 +166,10 @@ Test(calibrated, the_sum_is_the_estimate) {
     cr_assert_float_eq(e.ms, sum, 1e-9);
     cr_assert(e.lo_ms < e.ms && e.ms < e.hi_ms);
     cr_assert_not(e.extrapolated);
+    w.data_dependent_nodes = 1;
+    cr_assert_eq(predict(&t, &input, &arena, &e, &diag), ST_OK);
+    cr_assert(e.extrapolated && e.hi_ms > 5 * e.ms, "what runs depends on data");
+    w.data_dependent_nodes = 0;
     kernels[0] = (struct kernel){.kind = KC_RNN, .op = "LSTM", .count = 1, .in_bytes = 100000000};
     cr_assert_eq(predict(&t, &input, &arena, &e, &diag), ST_OK);
     cr_assert(e.extrapolated, "most of its time is in a kernel nothing is known of");

@@ -44,7 +44,7 @@ def compare(program, target, measured, model):
     low, high = predicted["interval_ms"]
     return {"model": os.path.basename(model).split(".")[0], "measured": measured,
             "predicted": predicted["latency_ms"], "low": low, "high": high,
-            "macs": sum(kernel["macs"] for kernel in predicted["kernels"])}
+            "doubtful": predicted["extrapolated"], "macs": sum(kernel["macs"] for kernel in predicted["kernels"])}
 
 
 def summary(rows):
@@ -52,7 +52,7 @@ def summary(rows):
     size = sorted(abs(error) for error in errors)
     inside = sum(row["low"] <= row["measured"] <= row["high"] for row in rows)
     measured = [row["measured"] for row in rows]
-    return (f"{len(rows)} models: SRCC {srcc(measured, [row['predicted'] for row in rows]):.3f} "
+    return (f"SRCC {srcc(measured, [row['predicted'] for row in rows]):.3f} "
             f"(multiply-accumulates alone {srcc(measured, [row['macs'] for row in rows]):.3f}), median absolute error "
             f"{statistics.median(size):.1%}, within 10 % {sum(e <= 0.1 for e in size)} of {len(rows)}, worst {size[-1]:.1%}, "
             f"inside the 90 % interval {inside} of {len(rows)}.")
@@ -62,7 +62,7 @@ def table(rows):
     lines = ["| model | measured ms | predicted ms | interval | error |", "|---|---:|---:|---:|---:|"]
     for row in sorted(rows, key=lambda row: row["measured"]):
         lines.append(f"| {row['model']} | {row['measured']:.2f} | {row['predicted']:.2f} | {row['low']:.1f} to "
-                     f"{row['high']:.1f} | {row['predicted'] / row['measured'] - 1:+.1%} |")
+                     f"{row['high']:.1f}{' (doubtful)' if row['doubtful'] else ''} | {row['predicted'] / row['measured'] - 1:+.1%} |")
     return lines
 
 
@@ -77,7 +77,11 @@ def main():
     threads = target["runtime"]["threads"]
     measured = measure(options.program, threads, options.models)
     rows = [compare(options.program, options.target, measured[model], model) for model in options.models]
-    said = summary(rows)
+    sure = [row for row in rows if not row["doubtful"]]
+    said = f"All {len(rows)} models: {summary(rows)}"
+    if len(sure) < len(rows):
+        said += (f" Without the {len(rows) - len(sure)} that `predict` itself calls doubtful (marked; what they run depends "
+                 f"on data): {summary(sure)}")
     many = "one thread" if threads == 1 else f"{threads} threads"
     sections.replace(os.path.join(ROOT, "docs", "accuracy.md"), f"Predictions for {many} of a calibrated machine", "\n".join([
         f"Written by `tools/accuracy_host.py`: {target.get('device', 'a CPU')}, {target['description']}. "
