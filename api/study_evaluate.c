@@ -57,6 +57,25 @@ static bool contains(const size_t *list, size_t n, size_t value) {
     return false;
 }
 
+/* Columns of the table, and targets fitted on other measurements. */
+static enum status named_proxies(struct evaluation *e, size_t *columns, size_t *n_columns) {
+    const ol_experiment *spec = e->spec;
+    const char **targets = arena_array(&e->study->base.arena, spec->n_proxies, sizeof *targets);
+    struct proxy *fitted;
+    size_t n = 0;
+    for (size_t i = 0; i < spec->n_proxies; i++) {
+        size_t column = find_column(&e->table, spec->proxies[i]);
+        if (column < e->table.n_columns)
+            columns[(*n_columns)++] = column;
+        else
+            targets[n++] = spec->proxies[i];
+    }
+    if (!n) return ST_OK;
+    TRY(study_proxies(e->study, targets, n, &fitted, &e->experiment.n_fitted));
+    e->experiment.fitted = fitted;
+    return ST_OK;
+}
+
 /* As asked, or the protocol's known devices as far as the table has them, or all columns. */
 static enum status choose_proxies(struct evaluation *e) {
     size_t *list = arena_array(&e->study->base.arena, e->table.n_columns + e->spec->n_proxies + 1, sizeof *list), n = 0;
@@ -64,8 +83,7 @@ static enum status choose_proxies(struct evaluation *e) {
     size_t n_defaults = e->experiment.protocol == PROTOCOL_HELP       ? COUNT_OF(help_sources)
                         : e->experiment.protocol == PROTOCOL_ONEPROXY ? COUNT_OF(oneproxy_sources)
                                                                       : 0;
-    TRY(listed_columns(e, e->spec->proxies, e->spec->n_proxies, list));
-    n = e->spec->n_proxies;
+    TRY(named_proxies(e, list, &n));
     for (size_t i = 0; !e->spec->n_proxies && i < n_defaults; i++) {
         size_t column = find_column(&e->table, defaults[i]);
         if (column < e->table.n_columns) list[n++] = column;
@@ -165,14 +183,17 @@ static enum status run_all(struct evaluation *e, unsigned jobs) {
 static const ol_scores *show(const struct evaluation *e) {
     struct arena *arena = &e->study->base.arena;
     ol_scores *scores = arena_alloc(arena, sizeof *scores);
-    const char **proxies = arena_array(arena, e->experiment.n_proxies, sizeof *proxies);
-    for (size_t i = 0; i < e->experiment.n_proxies; i++) proxies[i] = e->table.columns[e->experiment.proxies[i]].name;
+    size_t n = e->experiment.n_proxies + e->experiment.n_fitted;
+    const char **proxies = arena_array(arena, n, sizeof *proxies);
+    for (size_t i = 0; i < n; i++)
+        proxies[i] = i < e->experiment.n_proxies ? e->table.columns[e->experiment.proxies[i]].name
+                                                 : e->experiment.fitted[i - e->experiment.n_proxies].name;
     *scores = (ol_scores){.space = e->space->name,
                           .method = method_name(e->experiment.method),
                           .protocol = protocol_name(e->experiment.protocol),
                           .samples = e->experiment.samples,
                           .trials = e->experiment.trials,
-                          .n_proxies = e->experiment.n_proxies,
+                          .n_proxies = n,
                           .proxies = proxies,
                           .n_scores = e->n_targets,
                           .scores = e->scores};
@@ -199,8 +220,8 @@ static enum status evaluate(struct evaluation *e, const ol_scores **out) {
     if (x->pool > e->table.n * 4 / 5) x->pool = e->table.n * 4 / 5;
     TRY(choose_proxies(e));
     TRY(choose_targets(e));
-    if (x->method == METHOD_ADAPROXY && x->n_proxies != 1)
-        return diag_fail(&o->diag, ST_USAGE, "method adaproxy takes one proxy, not %zu", x->n_proxies);
+    if (x->method == METHOD_ADAPROXY && (x->n_proxies != 1 || x->n_fitted))
+        return diag_fail(&o->diag, ST_USAGE, "method adaproxy takes one column as proxy");
     TRY(sources_fit(&e->sources, &e->table, x, &o->arena, &o->diag));
     TRY(run_all(e, jobs));
     *out = show(e);

@@ -66,7 +66,10 @@ static void print_table(const ol_scores *s, FILE *out) {
         table_text(t, format_percent(text[0], r->mape));
         table_text(t, format_percent(text[1], r->within_10pct));
         table_text(t, isnan(r->covered) ? "" : format_percent(text[2], r->covered));
-        table_cell(t, "%.3f", r->raw_proxy_srcc);
+        if (isnan(r->raw_proxy_srcc))
+            table_text(t, "");
+        else
+            table_cell(t, "%.3f", r->raw_proxy_srcc);
     }
     table_print(t, out, "");
     fprintf(out, "mean SRCC %.4f (%s, %s protocol, %zu samples, %zu trials)\n", s->mean_srcc, s->method, s->protocol,

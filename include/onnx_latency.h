@@ -285,8 +285,9 @@ OL_API ol_status ol_plan_measurements(ol_context *, const ol_planning *, const o
 
 typedef struct ol_experiment {
     const char *table, *space;
-    const char *const *proxies, *const *targets; /* columns; no proxies: the protocol's, or all other devices; no
-                                                    targets: every column that is no proxy */
+    const char *const *proxies, *const *targets; /* columns; proxies also targets fitted on other measurements; no
+                                                    proxies: the protocol's, or all other devices; no targets: every
+                                                    column that is no proxy */
     size_t n_proxies, n_targets;
     const char *protocol, *method; /* "random" (NULL), "help", "oneproxy"; "bank" (NULL), "adaproxy" */
     size_t samples, trials;        /* 0: 10 samples, 20 trials */

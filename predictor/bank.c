@@ -22,7 +22,9 @@ static const double vague[] = {0.3, 1}; /* prior variances of components that kn
 
 #define N_NOISES     COUNT_OF(noises)
 #define N_GRID       (COUNT_OF(widths) * N_NOISES)
+#define WIDER        2     /* by this the logarithm of the prior falls with each doubling of a width above 1 */
 #define NEAR         0.1   /* spread around one proxy, as a share of the spread of devices */
+#define VIEW_PRIOR   3     /* devices thought to follow each view, besides the proxies */
 #define COUPLING     0.5   /* of a proxy's component: its own graph view rather than the bank's average */
 #define NOISE_SPREAD 0.7   /* deviation of log noise around that of a proxy's own fit */
 #define NOISE_ANY    0.3   /* prior mass of a noise that no proxy has */
@@ -111,7 +113,8 @@ static void collect_rows(struct bank *b, const struct proxy *proxies, size_t n, 
     }
     b->n_proxies = b->n_rows;
     double *average = b->view_share[b->n_proxies];
-    for (size_t v = 0; v < b->n_views; v++) average[v] = (1 + total[v]) / ((double)b->n_proxies + (double)b->n_views);
+    for (size_t v = 0; v < b->n_views; v++)
+        average[v] = (VIEW_PRIOR + total[v]) / ((double)b->n_proxies + VIEW_PRIOR * (double)b->n_views);
     for (size_t i = 0; i < b->n_proxies; i++)
         for (size_t v = 0; v < b->n_views; v++)
             b->view_share[i][v] = COUPLING * b->view_share[i][v] + (1 - COUPLING) * average[v];
@@ -336,10 +339,11 @@ static void fill_evidence(const struct mixture *m, const struct spectrum *f, dou
     struct forms forms;
     double free = (double)m->samples->n - (double)f->rank - 1; /* directions of noise alone; one went with s */
     for (size_t w = 0; w < COUNT_OF(widths); w++) {
+        double log_width = -WIDER * fmax(log2(widths[w]), 0);
         fill_forms(f, out, widths[w], &forms);
         for (size_t i = 0; i < N_NOISES; i++) {
             double left = forms.rest[i] - forms.mixed[i] * forms.mixed[i] / forms.mean[i];
-            out->mass[w * N_NOISES + i] = log_prior + m->bank->log_noise[i] - free * m->log_sigma[i] -
+            out->mass[w * N_NOISES + i] = log_prior + log_width + m->bank->log_noise[i] - free * m->log_sigma[i] -
                                           0.5 * left / (noises[i] * noises[i]) -
                                           0.5 * log(forms.determinant[i] * forms.mean[i] / out->square);
         }

@@ -1,7 +1,8 @@
 /* Choice of networks to measure. D-optimal: each pick is the candidate whose latency is least certain under the bank's
  * spread of devices given the picks before it, so that together they shrink the volume of what is not known about the
- * device. Which graph view a runtime follows shows only on networks where the views differ: every third pick asks for
- * those as well. */
+ * device. Which graph view a runtime follows shows only where one view cannot explain, however its weights move, what
+ * another would measure: every third pick asks for such networks as well. Were the runtime to follow view a with the
+ * bank's mean weights, view b would have learned from the picks so far; what it still gets wrong tells them apart. */
 #include "adapt.h"
 
 #include <assert.h>
@@ -9,6 +10,7 @@
 #include <string.h>
 
 #define NOISE_SQUARE (0.05 * 0.05)
+#define VIEW_NOISE   (0.1 * 0.1) /* what a view leaves unexplained on its own device, squared */
 #define VIEW_PERIOD  3
 #define MEAN_SQUARE  0.1  /* prior variance along the mean: the device's speed */
 #define FLOOR        1e-4 /* of a feature's mean squared share: no direction is certain */
@@ -18,12 +20,14 @@ struct search {
     size_t n, p, n_views;
     double *rows[VIEW_COUNT];  /* n * p: shares over the mean prediction */
     double *prior[VIEW_COUNT]; /* p * p, shrinking */
-    double *disagreement;      /* n, largest is 1; all zero when the views agree everywhere */
+    double *log_mean[VIEW_COUNT];
+    double *learned[VIEW_COUNT][VIEW_COUNT]; /* p: the second view's weights on a device that follows the first */
+    double *disagreement;                    /* n, largest is 1; all zero when the views agree everywhere */
     double *score;
     bool *taken;
 };
 
-static void relative_rows(struct search *s, const struct samples *c, double *log_mean[VIEW_COUNT]) {
+static void relative_rows(struct search *s, const struct samples *c) {
     for (size_t v = 0; v < s->n_views; v++)
         for (size_t i = 0; i < s->n; i++) {
             double mean = 0, *row = s->rows[v] + i * s->p;
@@ -31,30 +35,18 @@ static void relative_rows(struct search *s, const struct samples *c, double *log
                 row[j] = s->bank->scale[j] > 0 ? c->x[v][i * s->p + j] / s->bank->scale[j] : 0;
                 mean += row[j] * s->bank->mean[j];
             }
-            log_mean[v][i] = log(fmax(mean, 1e-3));
+            s->log_mean[v][i] = log(fmax(mean, 1e-3));
             for (size_t j = 0; j < s->p; j++) row[j] /= fmax(mean, 0.2);
         }
 }
 
-static void disagree(struct search *s, double *log_mean[VIEW_COUNT]) {
-    double largest = 0;
-    for (size_t i = 0; i < s->n; i++) {
-        double sum = 0;
-        for (size_t a = 0; a < s->n_views; a++)
-            for (size_t b = 0; b < a; b++) sum += (log_mean[a][i] - log_mean[b][i]) * (log_mean[a][i] - log_mean[b][i]);
-        s->disagreement[i] = sqrt(sum);
-        largest = fmax(largest, s->disagreement[i]);
-    }
-    for (size_t i = 0; i < s->n; i++) s->disagreement[i] = largest > 1e-9 ? s->disagreement[i] / largest : 0;
-}
-
 static void start(struct search *s, const struct samples *c, struct arena *scratch) {
     const struct bank *b = s->bank;
-    double *log_mean[VIEW_COUNT];
     for (size_t v = 0; v < s->n_views; v++) {
         s->rows[v] = arena_array(scratch, s->n * s->p, sizeof(double));
         s->prior[v] = arena_copy(scratch, b->covariance, s->p * s->p * sizeof(double));
-        log_mean[v] = arena_array(scratch, s->n, sizeof(double));
+        s->log_mean[v] = arena_array(scratch, s->n, sizeof(double));
+        for (size_t a = 0; a < s->n_views; a++) s->learned[a][v] = arena_copy(scratch, b->mean, s->p * sizeof(double));
         for (size_t j = 0; j < s->p; j++) {
             double square = 0;
             for (size_t i = 0; i < b->n_rows; i++)
@@ -66,8 +58,7 @@ static void start(struct search *s, const struct samples *c, struct arena *scrat
     s->disagreement = arena_array(scratch, s->n, sizeof *s->disagreement);
     s->score = arena_array(scratch, s->n, sizeof *s->score);
     s->taken = arena_array(scratch, s->n, sizeof *s->taken);
-    relative_rows(s, c, log_mean);
-    disagree(s, log_mean);
+    relative_rows(s, c);
 }
 
 static void product(const double *matrix, const double *x, size_t p, double *out) {
@@ -87,9 +78,38 @@ static double quadratic(const double *matrix, const double *x, size_t p) {
     return sum;
 }
 
+struct surprise { /* of view b on a device that follows view a, relative to the latency */
+    double error, variance;
+    double ratio; /* of the views' mean predictions */
+};
+
+static struct surprise surprise_of(const struct search *s, size_t a, size_t b, size_t row) {
+    const double *x = s->rows[b] + row * s->p;
+    struct surprise out = {.error = 1, .ratio = exp(s->log_mean[b][row] - s->log_mean[a][row])};
+    for (size_t j = 0; j < s->p; j++) out.error -= out.ratio * x[j] * s->learned[a][b][j];
+    out.variance = out.ratio * out.ratio * quadratic(s->prior[b], x, s->p) + VIEW_NOISE;
+    return out;
+}
+
+static void disagree(struct search *s) {
+    double largest = 0;
+    for (size_t i = 0; i < s->n; i++) {
+        s->disagreement[i] = 0;
+        for (size_t a = 0; a < s->n_views; a++)
+            for (size_t b = 0; b < s->n_views; b++) {
+                if (a == b) continue;
+                struct surprise e = surprise_of(s, a, b, i);
+                s->disagreement[i] += log1p(e.error * e.error / e.variance);
+            }
+        largest = fmax(largest, s->disagreement[i]);
+    }
+    for (size_t i = 0; i < s->n; i++) s->disagreement[i] = largest > 1e-9 ? s->disagreement[i] / largest : 0;
+}
+
 static size_t pick(struct search *s, bool views) {
     double largest = 0;
     size_t best = s->n;
+    if (views) disagree(s);
     for (size_t i = 0; i < s->n; i++) {
         s->score[i] = 0;
         for (size_t v = 0; v < s->n_views; v++)
@@ -103,16 +123,17 @@ static size_t pick(struct search *s, bool views) {
     return best;
 }
 
-static void learn(struct search *s, size_t row) {
-    double vx[FT_COUNT];
-    for (size_t v = 0; v < s->n_views; v++) {
-        const double *x = s->rows[v] + row * s->p;
-        product(s->prior[v], x, s->p, vx);
-        double total = NOISE_SQUARE;
-        for (size_t j = 0; j < s->p; j++) total += x[j] * vx[j];
-        for (size_t j = 0; j < s->p; j++)
-            for (size_t k = 0; k < s->p; k++) s->prior[v][j * s->p + k] -= vx[j] * vx[k] / total;
+static void learn_view(struct search *s, size_t b, size_t row) {
+    const double *x = s->rows[b] + row * s->p;
+    double vx[FT_COUNT], total = NOISE_SQUARE;
+    product(s->prior[b], x, s->p, vx);
+    for (size_t a = 0; a < s->n_views; a++) {
+        struct surprise e = surprise_of(s, a, b, row);
+        for (size_t j = 0; j < s->p; j++) s->learned[a][b][j] += e.ratio * vx[j] * e.error / e.variance;
     }
+    for (size_t j = 0; j < s->p; j++) total += x[j] * vx[j];
+    for (size_t j = 0; j < s->p; j++)
+        for (size_t k = 0; k < s->p; k++) s->prior[b][j * s->p + k] -= vx[j] * vx[k] / total;
 }
 
 void design_choose(const struct bank *bank, const struct samples *candidates, size_t count, uint32_t *chosen,
@@ -124,6 +145,6 @@ void design_choose(const struct bank *bank, const struct samples *candidates, si
         size_t row = pick(&s, i % VIEW_PERIOD == VIEW_PERIOD - 1);
         s.taken[row] = true;
         chosen[i] = (uint32_t)row;
-        learn(&s, row);
+        for (size_t v = 0; v < s.n_views; v++) learn_view(&s, v, row);
     }
 }

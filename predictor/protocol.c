@@ -120,10 +120,11 @@ static struct samples reference_of(const struct trial *t, struct arena *arena) {
 }
 
 static void make_bank(struct trial *t, size_t target, struct arena *arena) {
-    struct proxy *proxies = arena_array(arena, t->e->n_proxies, sizeof *proxies);
+    struct proxy *proxies = arena_array(arena, t->e->n_proxies + t->e->n_fitted, sizeof *proxies);
     size_t n = 0;
     for (size_t i = 0; i < t->e->n_proxies; i++)
         if (t->e->proxies[i] != target) proxies[n++] = t->sources->proxies[i];
+    for (size_t i = 0; i < t->e->n_fitted; i++) proxies[n++] = t->e->fitted[i];
     struct samples reference = reference_of(t, arena);
     bank_init(&t->bank, &reference, proxies, n, arena);
 }

@@ -38,6 +38,8 @@ struct experiment {
     size_t pool;  /* PROTOCOL_HELP: the rows samples come from; the rest is tested on */
     size_t n_proxies;
     const size_t *proxies; /* columns; the target itself is left out where it is among them */
+    size_t n_fitted;
+    const struct proxy *fitted; /* proxies besides, fitted elsewhere */
 };
 
 struct score { /* means over the trials */

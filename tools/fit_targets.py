@@ -82,24 +82,31 @@ def measurements(names, tables):
     return rows
 
 
-def fit(program, target, tables):
+def read_tables(spaces):
+    return {space: list(csv.reader(open(os.path.join(DATA, SPACES[space])))) for space in spaces}
+
+
+def fit(program, target, tables, folder):
+    """Fits a target on the tables given and returns the path of its file in the folder."""
     names, vendor, device, source = DEVICES[target]
     with tempfile.NamedTemporaryFile("w", suffix=".csv") as out:
         writer = csv.writer(out)
         writer.writerow(["model", "latency_ms", "space", "batch"])
         writer.writerows(measurements(names, tables))
         out.flush()
-        path = os.path.join(ROOT, "models", "targets", target + ".json")
+        path = os.path.join(folder, target + ".json")
         subprocess.run([program, "adapt", "--proxy", "none", "-m", out.name, "-o", path, "--name", target, "--vendor",
                         vendor, "--device", device, "--source", source, "--description",
                         "least squares over the measured networks of " + ", ".join(names)], check=True)
+    return path
 
 
 def main():
     program, chosen = sys.argv[1], sys.argv[2:] or list(DEVICES)
-    tables = {space: list(csv.reader(open(os.path.join(DATA, name)))) for space, name in SPACES.items()}
+    tables = read_tables(SPACES)
     for target in chosen:
-        fit(program, target, tables)
+        fit(program, target, tables, os.path.join(ROOT, "models", "targets"))
 
 
-main()
+if __name__ == "__main__":
+    main()
