@@ -42,11 +42,14 @@ static size_t find_column(const struct table *t, const char *name) {
     return i;
 }
 
+static enum status no_column(const struct evaluation *e, const char *name) {
+    return diag_fail(&e->study->base.diag, ST_DATA, "%s: no column is called \"%s\"", e->spec->table, name);
+}
+
 static enum status listed_columns(struct evaluation *e, const char *const *names, size_t n, size_t *out) {
     for (size_t i = 0; i < n; i++) {
         out[i] = find_column(&e->table, names[i]);
-        if (out[i] == e->table.n_columns)
-            return diag_fail(&e->study->base.diag, ST_DATA, "%s: no column is called \"%s\"", e->spec->table, names[i]);
+        if (out[i] == e->table.n_columns) return no_column(e, names[i]);
     }
     return ST_OK;
 }
@@ -55,6 +58,14 @@ static bool contains(const size_t *list, size_t n, size_t value) {
     for (size_t i = 0; i < n; i++)
         if (list[i] == value) return true;
     return false;
+}
+
+static bool is_target(const struct evaluation *e, const char *name) {
+    struct arena *arena = &e->study->base.arena;
+    struct diag unsaid;
+    const char *path;
+    diag_init(&unsaid, arena);
+    return target_find(e->study->base.context, name, &path, arena, &unsaid) == ST_OK;
 }
 
 /* Columns of the table, and targets fitted on other measurements. */
@@ -67,8 +78,10 @@ static enum status named_proxies(struct evaluation *e, size_t *columns, size_t *
         size_t column = find_column(&e->table, spec->proxies[i]);
         if (column < e->table.n_columns)
             columns[(*n_columns)++] = column;
-        else
+        else if (is_target(e, spec->proxies[i]))
             targets[n++] = spec->proxies[i];
+        else
+            return no_column(e, spec->proxies[i]);
     }
     if (!n) return ST_OK;
     TRY(study_proxies(e->study, targets, n, &fitted, &e->experiment.n_fitted));
