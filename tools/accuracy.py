@@ -2,9 +2,8 @@
 """Writes docs/accuracy.md from the measured tables: usage accuracy.py PROGRAM [TRIALS]
 
 ONNX_LATENCY_DATA says where the tables are (docs/data.md)."""
-import json, os, subprocess, sys, tempfile
+import json, os, subprocess, sys
 
-import fit_targets
 import sections
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -83,26 +82,6 @@ def help_tables(report):
         report.table(["target", "HELP", "10 random", "sd", "in 90 %", "10 planned", "in 90 %", "20 random"], rows)
 
 
-GPUS = ["measured-gtx-1080ti", "measured-rtx-2080ti", "measured-titan-x", "measured-titan-xp", "measured-titan-rtx"]
-
-
-def cross_space(report):
-    report.add("## From one space to another", "",
-               "GPUs fitted on NAS-Bench-201 and FBNet alone are the proxies for OFA-MobileNetV3 at 224 pixels and less, a "
-               "space and sizes they never saw. Whether plain rescaling explains the samples as well as a change of weights is "
-               "weighed by the evidence of the samples themselves (docs/targets.md). SRCC and, in brackets, the error.", "")
-    tables = fit_targets.read_tables(["nasbench201", "fbnet"])
-    with tempfile.TemporaryDirectory() as folder:
-        proxies = ",".join(fit_targets.fit(report.program, name, tables, folder) for name in GPUS)
-        ten, planned, twenty = (report.run("ofa.csv", "ofa", "--proxies", proxies, *options) for options in (
-            ("--samples", "10"), ("--samples", "10", "--planned"), ("--samples", "20")))
-    rows = [[name, cell(r), percent(r["covered_90"]), cell(planned[name]), percent(planned[name]["covered_90"]),
-             cell(twenty[name])] for name, r in ten.items()]
-    rows.append(["mean error", percent(mean(ten, "mape")), percent(mean(ten, "covered_90")), percent(mean(planned, "mape")),
-                 percent(mean(planned, "covered_90")), percent(mean(twenty, "mape"))])
-    report.table(["target", "10 random", "in 90 %", "10 planned", "in 90 %", "20 random"], rows)
-
-
 def targets(report):
     folder, rows = os.path.join(ROOT, "models", "targets"), []
     for name in sorted(os.listdir(folder)):
@@ -134,7 +113,6 @@ def main():
                "without tuning on the errors of the spaces left out.", "")
     oneproxy(report)
     help_tables(report)
-    cross_space(report)
     targets(report)
     path = os.path.join(ROOT, "docs", "accuracy.md")
     others = {name: text for name, text in sections.read(path)[1].items() if name.endswith(sections.OF_A_MACHINE)}

@@ -61,8 +61,9 @@ def summary(rows):
 def table(rows):
     lines = ["| model | measured ms | predicted ms | interval | error |", "|---|---:|---:|---:|---:|"]
     for row in sorted(rows, key=lambda row: row["measured"]):
+        doubt = " (doubtful)" if row["doubtful"] else ""
         lines.append(f"| {row['model']} | {row['measured']:.2f} | {row['predicted']:.2f} | {row['low']:.1f} to "
-                     f"{row['high']:.1f}{' (doubtful)' if row['doubtful'] else ''} | {row['predicted'] / row['measured'] - 1:+.1%} |")
+                     f"{row['high']:.1f}{doubt} | {row['predicted'] / row['measured'] - 1:+.1%} |")
     return lines
 
 

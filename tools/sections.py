@@ -16,7 +16,8 @@ def read(path):
 
 
 def write(path, head, sections):
-    text = BREAK.join([head.rstrip("\n") + "\n", *(f"{heading}\n\n{body.strip()}\n" for heading, body in sections.items())])
+    texts = (f"{heading}\n\n{body.strip()}\n" for heading, body in sections.items())
+    text = BREAK.join([head.rstrip("\n") + "\n", *texts])
     with open(path + ".part", "w", encoding="utf-8") as stream:
         stream.write(text)
     os.replace(path + ".part", path)
