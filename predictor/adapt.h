@@ -19,6 +19,8 @@ struct linear {
     double covariance[FT_LEARNED * FT_LEARNED]; /* of the weights, ms^2, averaged over the views */
     double noise;                               /* relative standard deviation of one measurement */
     double quantile;                            /* half width of the 90 % interval in predictive standard deviations */
+    double familiar;                            /* relative deviation that the weights' covariance leaves on networks
+                                                   like those measured; 0: unknown */
     double lowest_ms, highest_ms;               /* range of the latencies it was fitted on; 0: unknown */
     size_t samples;
 };

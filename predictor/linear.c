@@ -12,6 +12,8 @@
 #define UNCERTAIN    0.15 /* relative deviation of the weights from which a model counts as extrapolated */
 #define BEYOND       3.0  /* times the range of the fitted latencies, likewise */
 #define PER_DOUBLING 0.1  /* relative deviation added for each doubling outside that range */
+#define UNLIKE       0.55 /* relative deviation of the prediction for networks of another kind than those measured */
+#define FAMILIAR     0.99 /* of the networks measured are counted as of their own kind */
 
 static const struct kin { /* features no table exercises, and the one whose weight prices them */
     enum feature feature, kin;
@@ -103,6 +105,7 @@ enum status linear_read(struct linear **out, const cJSON *object, const char *wh
     TRY(read_covariance(l, object, where, arena, diag));
     TRY(json_number(object, "noise", &l->noise, where, diag));
     l->quantile = json_number_or(object, "quantile", Z90);
+    l->familiar = json_number_or(object, "familiar", 0);
     l->lowest_ms = json_number_or(object, "lowest_ms", 0);
     l->highest_ms = json_number_or(object, "highest_ms", 0);
     l->samples = (size_t)fmax(json_number_or(object, "samples", 0), 0);
@@ -136,6 +139,7 @@ void linear_write(cJSON *object, const struct linear *l) {
     }
     cJSON_AddNumberToObject(object, "noise", l->noise);
     cJSON_AddNumberToObject(object, "quantile", l->quantile);
+    if (l->familiar > 0) cJSON_AddNumberToObject(object, "familiar", l->familiar);
     cJSON_AddNumberToObject(object, "lowest_ms", l->lowest_ms);
     cJSON_AddNumberToObject(object, "highest_ms", l->highest_ms);
     cJSON_AddNumberToObject(object, "samples", (double)l->samples);
@@ -176,6 +180,12 @@ static double blend(double safe, double any, double weights, double outside) {
     return safe * exp(change / (1 + weights * weights / (UNCERTAIN * UNCERTAIN) + outside * outside));
 }
 
+/* How sure it is that a network is of another kind than those measured, 0 to 1: their spaces all err in their own way,
+ * which no covariance of rows knows of, so it only tells where that begins. */
+static double strangeness(const struct linear *l, double weights) {
+    return l->familiar > 0 && weights > l->familiar ? 1 - pow(l->familiar / weights, 2) : 0;
+}
+
 struct linear_estimate linear_predict_row(const struct linear *l, const double *const rows[VIEW_COUNT]) {
     struct linear_estimate e = {0};
     double mean = 0, square = 0, variance = 0, largest = 0, safe = 0;
@@ -191,11 +201,14 @@ struct linear_estimate linear_predict_row(const struct linear *l, const double *
     safe = fmax(safe, SMALLEST_MS);
     double between = fmax(square - mean * mean, 0), outside = doublings_outside(l, safe);
     e.ms = blend(safe, mean, sqrt(variance) / safe, outside);
-    double weights = sqrt(variance + between) / e.ms, beyond = PER_DOUBLING * outside;
-    e.deviation = sqrt(weights * weights + beyond * beyond + l->noise * l->noise);
-    e.extrapolated = sqrt(variance) / e.ms > fmax(UNCERTAIN, 3 * l->noise) || outside > log2(BEYOND);
+    double weights = sqrt(variance) / e.ms, strange = strangeness(l, weights), beyond = PER_DOUBLING * outside;
+    double known = strange > 0 ? fmin(weights, UNLIKE) : weights;
+    double near = known * known + between / (e.ms * e.ms) + l->noise * l->noise;
+    double far = strange * UNLIKE * UNLIKE + beyond * beyond;
+    e.deviation = sqrt(near + far);
+    e.extrapolated = weights > fmax(UNCERTAIN, 3 * l->noise) || strange > 0.5 || outside > log2(BEYOND);
     e.undecided = largest < UNDECIDED && between > l->noise * l->noise * e.ms * e.ms;
-    double factor = exp(fmin(l->quantile * e.deviation, log(WIDEST)));
+    double factor = exp(fmin(sqrt(l->quantile * l->quantile * near + Z90 * Z90 * far), log(WIDEST)));
     e.lo_ms = e.ms / factor;
     e.hi_ms = e.ms * factor;
     return e;
@@ -240,6 +253,12 @@ static void fill_absent(struct linear *l, const struct samples *s, size_t view, 
     }
 }
 
+static double familiar_deviation(const struct linear *l, const struct samples *s, size_t view, struct arena *scratch) {
+    double *deviation = arena_array(scratch, s->n, sizeof *deviation);
+    for (size_t i = 0; i < s->n; i++) deviation[i] = sqrt(weight_variance(l, s->x[view] + i * s->p)) / s->y[i];
+    return order_statistic(deviation, s->n, FAMILIAR);
+}
+
 void linear_from_weights(struct linear *l, const struct samples *s, enum view view, const double *weight,
                          const double *covariance, double noise, struct arena *scratch) {
     double coarse[FT_LEARNED];
@@ -248,6 +267,7 @@ void linear_from_weights(struct linear *l, const struct samples *s, enum view vi
     memcpy(l->weight[view], weight, sizeof l->weight[view]);
     if (covariance) memcpy(l->covariance, covariance, sizeof l->covariance);
     coarse_fit(s, view, coarse, scratch);
+    if (covariance) l->familiar = familiar_deviation(l, s, view, scratch);
     fill_absent(l, s, view, coarse);
     safe_fit(s, view, coarse, noise, l->safe[view], scratch);
     set_range(l, s);

@@ -73,6 +73,38 @@ Test(evaluate, help_on_fbnet) {
     cr_expect(covered > 0.75 && covered < 0.99, "in the 90 %% interval: %g", covered);
 }
 
+/* A runtime that treats operators by their place: enough samples find that out. */
+Test(evaluate, place_counts) {
+    static const char *const jetson[] = {"rice_edgegpu"};
+    ol_experiment spec = {.table = table_path("oneproxy_nasbench201.csv"),
+                          .space = "nasbench201-c10",
+                          .protocol = "oneproxy",
+                          .proxies = vpu,
+                          .n_proxies = 1,
+                          .targets = jetson,
+                          .n_targets = 1,
+                          .samples = 70,
+                          .trials = 2};
+    double found = mean_srcc(spec, NULL);
+    cr_expect(found > 0.88, "70 samples: %g", found);
+}
+
+/* A target fitted on other spaces is a proxy on one that it has not seen. */
+Test(evaluate, fitted_target_as_proxy) {
+    static const char *const proxy[] = {SOURCE_DIR "/models/targets/measured-titan-x.json"};
+    static const char *const targets[] = {"titan_xp_64"};
+    double covered;
+    ol_experiment spec = {.table = table_path("ofa.csv"),
+                          .space = "ofa",
+                          .proxies = proxy,
+                          .n_proxies = 1,
+                          .targets = targets,
+                          .n_targets = 1,
+                          .trials = 2};
+    double drawn = mean_srcc(spec, &covered);
+    cr_expect(drawn > 0.95, "10 samples: %g", drawn);
+}
+
 /* The same seed gives the same figures, on any number of threads. */
 Test(evaluate, repeats_itself) {
     ol_experiment spec = {.table = table_path("oneproxy_nasbench201.csv"),

@@ -125,6 +125,47 @@ Test(linear, says_when_it_is_far_out) {
     cr_expect(outside.deviation > 2 * inside.deviation, "%g against %g", outside.deviation, inside.deviation);
 }
 
+/* Networks made of what those measured hardly hold: the interval is that of spaces left out, however sure the weights.
+ */
+Test(linear, knows_its_kind) {
+    struct linear l = some_linear();
+    struct features usual[VIEW_COUNT] = {{{0}}}, strange[VIEW_COUNT] = {{{0}}};
+    const int rare = 4;
+    l.covariance[rare * FT_LEARNED + rare] = 1e-3; /* as if few networks had said what it costs */
+    for (int v = 0; v < VIEW_COUNT; v++)
+        for (int j = 0; j < FT_LEARNED; j++) {
+            usual[v].x[j] = j == FT_CONST ? 1 : j == rare ? 0 : 5;
+            strange[v].x[j] = j == FT_CONST ? 1 : j == rare ? 35 : 0;
+        }
+    struct linear_estimate near = linear_predict(&l, usual), far = linear_predict(&l, strange);
+    cr_assert(l.familiar > 0);
+    cr_expect_not(near.extrapolated);
+    cr_expect(near.deviation < 0.05, "%g", near.deviation);
+    cr_expect(far.extrapolated);
+    cr_expect(far.deviation > 0.45 && far.deviation < 1, "%g", far.deviation);
+}
+
+/* What was predicted of spaces left out of their fits lies in the 90 % intervals about so often. */
+Test(linear, intervals_hold_spaces_left_out) {
+    glob_t found;
+    double inside = 0, spaces = 0;
+    cr_assert_eq(glob(SOURCE_DIR "/models/targets/measured-*.json", 0, NULL, &found), 0);
+    for (size_t i = 0; i < found.gl_pathc; i++) {
+        struct target *t;
+        cr_assert_eq(target_load(&t, found.gl_pathv[i], &memory, &messages), ST_OK, "%s", messages.message);
+        cJSON *validation = cJSON_Parse(t->validation);
+        const cJSON *space;
+        cJSON_ArrayForEach(space, cJSON_GetObjectItem(validation, "left_out_space")) {
+            inside += cJSON_GetNumberValue(cJSON_GetObjectItem(space, "covered_90"));
+            spaces++;
+        }
+        cJSON_Delete(validation);
+    }
+    globfree(&found);
+    cr_assert(spaces > 20);
+    cr_expect(inside / spaces > 0.85 && inside / spaces < 0.95, "%g", inside / spaces);
+}
+
 /* ---- The measured targets on networks unlike those they were fitted on ---- */
 
 static const struct net {
