@@ -21,20 +21,10 @@ const char *ol_status_text(ol_status status) {
     return status_text((enum status)status);
 }
 
-static void *malloc_bytes(void *user, size_t bytes) {
-    (void)user;
-    return malloc(bytes);
-}
-
-static void free_bytes(void *user, void *block) {
-    (void)user;
-    free(block);
-}
-
 ol_context *ol_context_new(const ol_settings *settings) {
     static const ol_settings defaults;
     if (!settings) settings = &defaults;
-    struct allocator allocator = {malloc_bytes, free_bytes, NULL};
+    struct allocator allocator = system_allocator;
     if (settings->allocator.alloc)
         allocator = (struct allocator){settings->allocator.alloc, settings->allocator.free, settings->allocator.user};
     size_t path_size = settings->target_path ? strlen(settings->target_path) + 1 : 0;

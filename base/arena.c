@@ -25,12 +25,11 @@ enum { GAP = 0 };
 #define UNPOISON(at, bytes) ((void)0)
 #endif
 
-enum { ALIGNMENT = 16, FIRST_BLOCK = 16 << 10, LARGEST_STEP = 4 << 20, PAGE = 4096, AHEAD = 32 * PAGE };
+enum { ALIGNMENT = 16, FIRST_BLOCK = 16 << 10, MIDDLE_BLOCK = 64 << 10, LARGEST_STEP = 4 << 20, HUGE_PAGE = 2 << 20 };
 
 struct arena_block {
     struct arena_block *next;
     size_t size, used; /* of the bytes behind the header */
-    size_t ready;      /* asked of the system so far */
 };
 
 static size_t round_up(size_t bytes) {
@@ -41,16 +40,30 @@ static unsigned char *block_bytes(struct arena_block *block) {
     return (unsigned char *)block + round_up(sizeof *block);
 }
 
-static void *get_block(const struct allocator *allocator, size_t bytes) {
-    return allocator ? allocator->alloc(allocator->user, bytes) : malloc(bytes);
+/* Large blocks ask for huge pages: where a fault is dear (virtual machines), one for each small page costs more than
+ * reading a model does. */
+static void *system_alloc(void *user, size_t bytes) {
+    (void)user;
+    if (bytes < HUGE_PAGE) return malloc(bytes);
+    if (bytes > SIZE_MAX - HUGE_PAGE) return NULL;
+    size_t whole = (bytes + HUGE_PAGE - 1) & ~(size_t)(HUGE_PAGE - 1);
+    void *block = aligned_alloc(HUGE_PAGE, whole);
+#ifdef MADV_HUGEPAGE
+    if (block) (void)!madvise(block, whole, MADV_HUGEPAGE); /* not every system has them */
+#endif
+    return block;
 }
+
+static void system_free(void *user, void *block) {
+    (void)user;
+    free(block);
+}
+
+const struct allocator system_allocator = {system_alloc, system_free, NULL};
 
 static void put_block(const struct allocator *allocator, struct arena_block *block) {
     UNPOISON(block_bytes(block), block->size);
-    if (allocator)
-        allocator->free(allocator->user, block);
-    else
-        free(block);
+    allocator->free(allocator->user, block);
 }
 
 _Noreturn static void out_of_memory(struct arena *arena) {
@@ -59,33 +72,24 @@ _Noreturn static void out_of_memory(struct arena *arena) {
 }
 
 void arena_init(struct arena *arena, const struct allocator *allocator, jmp_buf *on_oom) {
-    *arena = (struct arena){.allocator = allocator, .on_oom = on_oom};
+    *arena = (struct arena){.allocator = allocator ? allocator : &system_allocator, .on_oom = on_oom};
+}
+
+static size_t next_size(const struct arena_block *head) {
+    if (!head) return FIRST_BLOCK;
+    if (head->size < MIDDLE_BLOCK) return MIDDLE_BLOCK;
+    return head->size < HUGE_PAGE / 2 ? HUGE_PAGE - round_up(sizeof *head) : LARGEST_STEP - round_up(sizeof *head);
 }
 
 static struct arena_block *add_block(struct arena *arena, size_t least) {
-    size_t size = arena->head ? arena->head->size * 2 : FIRST_BLOCK;
-    if (size > LARGEST_STEP) size = LARGEST_STEP;
+    size_t size = next_size(arena->head);
     if (size < least) size = least;
     if (size > SIZE_MAX - 64) out_of_memory(arena);
-    struct arena_block *block = get_block(arena->allocator, round_up(sizeof *block) + size);
+    struct arena_block *block = arena->allocator->alloc(arena->allocator->user, round_up(sizeof *block) + size);
     if (!block) out_of_memory(arena);
-    *block = (struct arena_block){.next = arena->head, .size = size, .ready = size < AHEAD ? size : 0};
+    *block = (struct arena_block){.next = arena->head, .size = size};
     POISON(block_bytes(block), size);
     return arena->head = block;
-}
-
-/* Pages of large blocks come many at a time: a fault for each costs more than clearing it. */
-static void make_ready(struct arena_block *block, size_t least) {
-#ifdef MADV_POPULATE_WRITE
-    uintptr_t from = ((uintptr_t)block_bytes(block) + block->ready + PAGE - 1) & ~(uintptr_t)(PAGE - 1);
-    size_t end = least + AHEAD < block->size ? least + AHEAD : block->size;
-    uintptr_t to = ((uintptr_t)block_bytes(block) + end) & ~(uintptr_t)(PAGE - 1);
-    if (to > from) (void)!madvise((void *)from, to - from, MADV_POPULATE_WRITE); /* older systems know it not */
-    block->ready = end;
-#else
-    block->ready = block->size;
-    (void)least;
-#endif
 }
 
 void *arena_alloc(struct arena *arena, size_t bytes) {
@@ -95,7 +99,6 @@ void *arena_alloc(struct arena *arena, size_t bytes) {
     if (!block || block->size - block->used < rounded) block = add_block(arena, rounded);
     void *result = block_bytes(block) + block->used;
     block->used += rounded;
-    if (block->used > block->ready) make_ready(block, block->used);
     arena->used_bytes += rounded;
     UNPOISON(result, bytes);
     return memset(result, 0, bytes);

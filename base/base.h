@@ -48,17 +48,19 @@ struct allocator {
     void *user;
 };
 
+extern const struct allocator system_allocator; /* malloc and free; large blocks on huge pages */
+
 struct arena_block;
 
 struct arena {
     struct arena_block *head;
-    const struct allocator *allocator; /* borrowed; NULL is malloc and free */
+    const struct allocator *allocator; /* borrowed */
     jmp_buf *on_oom;                   /* jumped to when memory runs out; NULL aborts */
     size_t used_bytes;
 };
 
-void arena_init(struct arena *, const struct allocator *, jmp_buf *on_oom);
-void *arena_alloc(struct arena *, size_t bytes);              /* zeroed, aligned to 16; never NULL */
+void arena_init(struct arena *, const struct allocator *, jmp_buf *on_oom); /* NULL: the system's */
+void *arena_alloc(struct arena *, size_t bytes);                            /* zeroed, aligned to 16; never NULL */
 void *arena_array(struct arena *, size_t count, size_t size); /* as arena_alloc, overflow counts as out of memory */
 /* A vector's storage with room for `want` elements: `old` itself or a larger copy. `*cap` is updated. */
 void *arena_grow(struct arena *, const void *old, size_t count, size_t *cap, size_t want, size_t size);
@@ -145,9 +147,11 @@ double rng_normal(struct rng *);
 struct file_map {
     const uint8_t *bytes; /* NULL for an empty file */
     size_t length;
+    int file; /* the descriptor; -1 once it is shut */
 };
 
 enum status file_map_open(struct file_map *, const char *path, struct diag *) MUST_CHECK; /* regular files only */
+void file_map_shut(struct file_map *);                                                    /* the mapping stays */
 void file_map_close(struct file_map *);
 
 struct file_out { /* written beside `path`, then renamed over it */

@@ -18,7 +18,7 @@ static enum status map_descriptor(struct file_map *map, int fd, const char *path
     if (!st.st_size) return ST_OK;
     void *bytes = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
     if (bytes == MAP_FAILED) return diag_fail(diag, ST_IO, "%s: %s", path, strerror(errno));
-    *map = (struct file_map){bytes, (size_t)st.st_size};
+    *map = (struct file_map){bytes, (size_t)st.st_size, fd};
     return ST_OK;
 }
 
@@ -27,11 +27,17 @@ enum status file_map_open(struct file_map *map, const char *path, struct diag *d
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe must not hang us */
     if (fd < 0) return diag_fail(diag, ST_IO, "%s: %s", path, strerror(errno));
     enum status status = map_descriptor(map, fd, path, diag);
-    close(fd);
+    if (!map->bytes) close(fd);
     return status;
 }
 
+void file_map_shut(struct file_map *map) {
+    if (map->bytes && map->file >= 0) close(map->file);
+    map->file = -1;
+}
+
 void file_map_close(struct file_map *map) {
+    file_map_shut(map);
     if (map->bytes) munmap((void *)(uintptr_t)map->bytes, map->length);
     *map = (struct file_map){0};
 }

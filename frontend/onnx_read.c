@@ -34,9 +34,9 @@ static void proto_free(void *arena, void *block) {
     (void)block;
 }
 
-static enum status decode(struct reader *r, const uint8_t *bytes, size_t length) {
+static enum status decode(struct reader *r, const uint8_t *bytes, size_t length, int file) {
     if (length == 0) return read_fail(r, ST_FORMAT, "the file is empty");
-    TRY(wire_slim(&r->slim, bytes, length, r->graph->path, r->arena, r->diag));
+    TRY(wire_slim(&r->slim, bytes, length, file, r->graph->path, r->arena, r->diag));
     ProtobufCAllocator allocator = {.alloc = proto_alloc, .free = proto_free, .allocator_data = r->arena};
     r->message = onnx__model_proto__unpack(&allocator, r->slim.length, r->slim.bytes);
     if (!r->message) return read_fail(r, ST_FORMAT, "not an ONNX model: it cannot be decoded");
@@ -129,7 +129,8 @@ enum status onnx_read(struct graph **out, const char *path, bool need_weights, s
     r.from_file = true;
     struct file_map *map = &r.graph->files[0].map;
     TRY(file_map_open(map, path, diag));
-    TRY(decode(&r, map->bytes, map->length));
+    TRY(decode(&r, map->bytes, map->length, map->file));
+    file_map_shut(map);
     return read_model(&r);
 }
 
@@ -137,7 +138,7 @@ enum status onnx_read_bytes(struct graph **out, const void *bytes, size_t length
                             struct diag *diag) {
     *out = NULL;
     struct reader r = start(out, name, arena, diag);
-    TRY(decode(&r, bytes, length));
+    TRY(decode(&r, bytes, length, -1));
     return read_model(&r);
 }
 

@@ -4,12 +4,15 @@
 #include <assert.h>
 #include <inttypes.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
     VARINT_MAX = 10,
     TAG_MAX = 5,
     PADDED = 5, /* bytes of a length in the copy: its value is known only after the message */
     FIRST_ROOM = 1 << 15,
+    WINDOW = 1 << 14,
+    COPIED = 1 << 12, /* raw data of up to a page comes along: to copy costs less than its page's fault later */
     MARK = 9 << 3 | PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED /* raw_data */
 };
 
@@ -22,6 +25,8 @@ struct frame { /* a message being walked */
 
 struct walk {
     const uint8_t *start, *at;
+    int file; /* that `start` maps; -1: bytes in memory */
+    size_t window_at, window_length;
     const char *path;
     struct arena *arena;
     struct diag *diag;
@@ -34,6 +39,7 @@ struct walk {
     bool looks_like_a_model;
     unsigned depth;
     struct frame frames[LIMIT_MESSAGE_DEPTH + 1];
+    uint8_t window[WINDOW];
 };
 
 struct field {
@@ -76,6 +82,26 @@ bool wire_count_varints(const uint8_t *bytes, size_t length, uint64_t *count) {
     return run == 0;
 }
 
+/* `length` bytes of the message, to be read. Metadata lies between weights that nobody looks at: reading a few pages
+ * of a file into the same window costs a tenth of the faults that touching it all over takes. */
+static const uint8_t *see(struct walk *w, const uint8_t *at, size_t length) {
+    size_t offset = (size_t)(at - w->start);
+    if (w->file < 0 || length > WINDOW) return at;
+    if (offset < w->window_at || offset + length > w->window_at + w->window_length) {
+        ssize_t got = pread(w->file, w->window, WINDOW, (off_t)offset);
+        w->window_at = offset;
+        w->window_length = got > 0 ? (size_t)got : 0;
+        if (w->window_length < length) return at;
+    }
+    return w->window + (offset - w->window_at);
+}
+
+static const uint8_t *see_varint(struct walk *w, const uint8_t *at, const uint8_t *end, uint64_t *value) {
+    const uint8_t *seen = see(w, at, (size_t)(end - at < VARINT_MAX ? end - at : VARINT_MAX));
+    const uint8_t *next = wire_varint(seen, seen + (end - at < VARINT_MAX ? end - at : VARINT_MAX), value);
+    return next ? at + (next - seen) : NULL;
+}
+
 static enum status fail(struct walk *w, enum status status, const uint8_t *at, const char *fmt, ...) PRINTF_LIKE(4, 5);
 
 static enum status fail(struct walk *w, enum status status, const uint8_t *at, const char *fmt, ...) {
@@ -108,6 +134,11 @@ static uint8_t *emit(struct walk *w, const void *from, size_t length) {
     return to;
 }
 
+static void emit_field(struct walk *w, const struct field *f) {
+    size_t length = (size_t)(f->end - f->start);
+    emit(w, see(w, f->start, length), length);
+}
+
 /* The longest numbers of ONNX are below 2^5, but unknown fields may have any. */
 static const ProtobufCFieldDescriptor *find_field(const ProtobufCMessageDescriptor *type, uint32_t number) {
     return number <= INT32_MAX ? protobuf_c_message_descriptor_get_field(type, number) : NULL;
@@ -117,7 +148,7 @@ static enum status read_tag(struct walk *w, struct field *f) {
     const uint8_t *end = top(w)->end;
     uint64_t tag;
     f->start = w->at;
-    f->value = wire_varint(w->at, end - w->at > TAG_MAX ? w->at + TAG_MAX : end, &tag);
+    f->value = see_varint(w, w->at, end - w->at > TAG_MAX ? w->at + TAG_MAX : end, &tag);
     if (!f->value && end - w->at < TAG_MAX) return fail(w, ST_FORMAT, w->at, "ends inside the number of a field");
     if (!f->value || tag > UINT32_MAX || tag >> 3 == 0) return fail(w, ST_FORMAT, w->at, "no field has this number");
     f->number = (uint32_t)(tag >> 3);
@@ -137,7 +168,7 @@ static enum status read_extent(struct walk *w, struct field *f) {
     uint64_t number, left = (uint64_t)(end - f->value);
     switch ((int)f->wire) {
     case PROTOBUF_C_WIRE_TYPE_VARINT:
-        f->end = wire_varint(f->value, end, &number);
+        f->end = see_varint(w, f->value, end, &number);
         if (!f->end) return left < VARINT_MAX ? cut_short(w, f, left + 1) : malformed(w, f, "is an endless number");
         return ST_OK;
     case PROTOBUF_C_WIRE_TYPE_64BIT:
@@ -147,7 +178,7 @@ static enum status read_extent(struct walk *w, struct field *f) {
         f->end = f->value + number;
         return ST_OK;
     case PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED: {
-        const uint8_t *value = wire_varint(f->value, end, &number);
+        const uint8_t *value = see_varint(w, f->value, end, &number);
         if (!value) return left < VARINT_MAX ? cut_short(w, f, left + 1) : malformed(w, f, "has an endless length");
         f->value = value;
         if (number > (uint64_t)(end - value)) return cut_short(w, f, number);
@@ -192,7 +223,7 @@ static enum status check_packed(struct walk *w, const struct field *f) {
         whole = length % 8 == 0;
         break;
     default:
-        whole = wire_count_varints(f->value, length, &count);
+        whole = wire_count_varints(see(w, f->value, length), length, &count);
     }
     return whole ? ST_OK : malformed(w, f, "ends inside a number");
 }
@@ -223,9 +254,14 @@ static void gather(struct walk *w, const uint8_t *from, size_t length) {
     } else {
         joined = arena_grow(w->arena, joined, have, &w->cap_gathered, have + length, 1);
     }
-    memcpy(joined + have, from, length);
+    memcpy(joined + have, see(w, from, length), length);
     p->bytes = joined;
     p->length += length;
+}
+
+static const uint8_t *keep_raw(struct walk *w, const struct field *f, const uint8_t *from, size_t length) {
+    bool here = w->file >= 0 && encoding_of(f) == ENC_RAW && length <= COPIED;
+    return here ? arena_copy(w->arena, see(w, from, length), length) : from;
 }
 
 static enum status take_payload(struct walk *w, const struct field *f) {
@@ -234,7 +270,7 @@ static enum status take_payload(struct walk *w, const struct field *f) {
     const uint8_t *from = encoding == ENC_STRINGS ? f->start : f->value;
     size_t length = (size_t)(f->end - from);
     if (length == 0) {
-        if (encoding == ENC_RAW) emit(w, f->start, (size_t)(f->end - f->start)); /* it is there, and empty */
+        if (encoding == ENC_RAW) emit_field(w, f); /* it is there, and empty */
         return ST_OK;
     }
     if (p->field && p->field != f->number) return malformed(w, f, "is a second kind of data in one tensor");
@@ -244,7 +280,7 @@ static enum status take_payload(struct walk *w, const struct field *f) {
                               .encoding = encoding,
                               .offset = (uint64_t)(from - w->start),
                               .length = length,
-                              .bytes = from};
+                              .bytes = keep_raw(w, f, from, length)};
     } else if (!p->gathered && encoding == ENC_STRINGS && p->bytes + p->length == from) {
         p->length += length;
     } else {
@@ -309,6 +345,11 @@ static enum status leave(struct walk *w) {
     return ST_OK;
 }
 
+static bool has_zero(struct walk *w, const struct field *f) {
+    size_t length = (size_t)(f->end - f->value);
+    return memchr(see(w, f->value, length), 0, length);
+}
+
 static enum status take_field(struct walk *w, struct field *f) {
     w->at = f->end;
     if (f->known && f->wire != wire_of(f->known->type) && !is_packed(f))
@@ -319,10 +360,10 @@ static enum status take_field(struct walk *w, struct field *f) {
         if (w->depth == 0 && (f->number == 1 || f->number == 7)) w->looks_like_a_model = true;
         if (f->known->type == PROTOBUF_C_TYPE_MESSAGE) return enter(w, f);
         if (is_packed(f)) TRY(check_packed(w, f));
-        if (f->known->type == PROTOBUF_C_TYPE_STRING && memchr(f->value, 0, (size_t)(f->end - f->value)))
+        if (f->known->type == PROTOBUF_C_TYPE_STRING && has_zero(w, f))
             return malformed(w, f, "is a text with a zero byte in it");
     }
-    emit(w, f->start, (size_t)(f->end - f->start));
+    emit_field(w, f);
     return ST_OK;
 }
 
@@ -340,11 +381,12 @@ static enum status walk(struct walk *w) {
     }
 }
 
-enum status wire_slim(struct slim *out, const uint8_t *bytes, size_t length, const char *path, struct arena *arena,
-                      struct diag *diag) {
+enum status wire_slim(struct slim *out, const uint8_t *bytes, size_t length, int file, const char *path,
+                      struct arena *arena, struct diag *diag) {
     *out = (struct slim){0};
     struct walk *w = arena_alloc(arena, sizeof *w);
     w->start = w->at = bytes;
+    w->file = file;
     w->path = path;
     w->arena = arena;
     w->diag = diag;

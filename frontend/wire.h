@@ -29,8 +29,9 @@ struct slim {
     size_t n_payloads, cap_payloads;
 };
 
-/* `path` stands in messages. The result borrows from `bytes` and from the arena. */
-enum status wire_slim(struct slim *out, const uint8_t *bytes, size_t length, const char *path, struct arena *,
+/* `file`, where not -1, is what `bytes` maps. `path` stands in messages. The result borrows from `bytes` and from the
+ * arena. */
+enum status wire_slim(struct slim *out, const uint8_t *bytes, size_t length, int file, const char *path, struct arena *,
                       struct diag *) MUST_CHECK;
 
 /* The payload that a TensorProto decoded from the slim copy stands for; NULL when it has none. */

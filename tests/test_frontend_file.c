@@ -238,6 +238,43 @@ Test(file, weights_out_and_in) {
     cr_assert(same_file(path_of("model/direct.onnx"), path_of("model/again.onnx")));
 }
 
+static void add_typed(struct file *f, const char *name, int64_t n) {
+    Tensor *t = new_tensor(f, name, DT_INT64, &n, 1);
+    t->n_int64_data = (size_t)n;
+    t->int64_data = arena_array(&f->arena, (size_t)n, sizeof *t->int64_data);
+    for (int64_t i = 0; i < n; i++) t->int64_data[i] = i * i * i;
+    APPEND(f, f->graph, initializer, t);
+}
+
+/* A file is seen through a window, memory as it is: payloads and texts around its size come out alike. */
+Test(file, window) {
+    static const size_t floats[] = {1, 63, 1023, 1024, 1025, 4000, 4095, 4096, 4097, 20000, 3};
+    struct file f;
+    file_start(&f, 8);
+    add_output(&f, f.graph, "y");
+    add_node(&f, f.graph, "Identity", "w0", "y");
+    for (size_t i = 0; i < COUNT_OF(floats); i++) {
+        add_weights(&f, arena_printf(&f.arena, "w%zu", i), floats[i]);
+        add_typed(&f, arena_printf(&f.arena, "t%zu", i), (int64_t)floats[i]);
+        Node *node = add_node(&f, f.graph, "Relu", "w0", arena_printf(&f.arena, "r%zu", i));
+        node->doc_string = memset(arena_alloc(&f.arena, floats[i] + 1), 'x', floats[i]);
+    }
+    size_t length, n[2];
+    const uint8_t *bytes = pack(&f, &length), *again[2];
+    struct graph *in_memory;
+    cr_assert_eq(onnx_read_bytes(&in_memory, bytes, length, "m", &f.arena, &f.diag), ST_OK, "%s", f.diag.message);
+    cr_assert_eq(read_file(&f, true), ST_OK, "%s", f.diag.message);
+    cr_assert_eq(onnx_write_bytes(in_memory, &f.arena, &again[0], &n[0], &f.diag), ST_OK, "%s", f.diag.message);
+    cr_assert_eq(onnx_write_bytes(f.read, &f.arena, &again[1], &n[1], &f.diag), ST_OK, "%s", f.diag.message);
+    cr_assert(n[0] > length / 2 && n[0] == n[1] && memcmp(again[0], again[1], n[0]) == 0);
+    for (size_t i = 0; i < COUNT_OF(floats); i++) {
+        const struct tensor *w = tensor_named(f.read, arena_printf(&f.arena, "w%zu", i));
+        cr_assert_eq(w->data.length, floats[i] * sizeof(float));
+        for (size_t k = 0; k < floats[i]; k++) cr_assert_eq(((const float *)w->data.bytes)[k], (float)(k + 1));
+    }
+    file_end(&f);
+}
+
 Test(file, writing_to_nowhere) {
     struct file f;
     file_start(&f, 8);
