@@ -154,6 +154,9 @@ enum status file_map_open(struct file_map *, const char *path, struct diag *) MU
 void file_map_shut(struct file_map *);                                                    /* the mapping stays */
 void file_map_close(struct file_map *);
 
+/* The whole of a small file, with a NUL behind it; the caller frees. Quicker than to map it. */
+enum status file_read(char **text, size_t *length, const char *path, struct diag *) MUST_CHECK;
+
 struct file_out { /* written beside `path`, then renamed over it */
     FILE *stream;
     char *path, *temporary; /* in the diag's arena; temporary NULL: not a regular file, written in place */

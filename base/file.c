@@ -10,24 +10,56 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static enum status map_descriptor(struct file_map *map, int fd, const char *path, struct diag *diag) {
+static enum status open_regular(int *fd, size_t *length, const char *path, struct diag *diag) {
     struct stat st;
-    if (fstat(fd, &st)) return diag_fail(diag, ST_IO, "%s: %s", path, strerror(errno));
+    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe must not hang us */
+    if (*fd < 0 || fstat(*fd, &st)) return diag_fail(diag, ST_IO, "%s: %s", path, strerror(errno));
     if (S_ISDIR(st.st_mode)) return diag_fail(diag, ST_IO, "%s: is a directory", path);
     if (!S_ISREG(st.st_mode)) return diag_fail(diag, ST_IO, "%s: is not a regular file", path);
-    if (!st.st_size) return ST_OK;
-    void *bytes = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    *length = (size_t)st.st_size;
+    return ST_OK;
+}
+
+static enum status map_descriptor(struct file_map *map, const char *path, struct diag *diag) {
+    TRY(open_regular(&map->file, &map->length, path, diag));
+    if (!map->length) return ST_OK;
+    void *bytes = mmap(NULL, map->length, PROT_READ, MAP_PRIVATE, map->file, 0);
     if (bytes == MAP_FAILED) return diag_fail(diag, ST_IO, "%s: %s", path, strerror(errno));
-    *map = (struct file_map){bytes, (size_t)st.st_size, fd};
+    map->bytes = bytes;
     return ST_OK;
 }
 
 enum status file_map_open(struct file_map *map, const char *path, struct diag *diag) {
-    *map = (struct file_map){0};
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe must not hang us */
-    if (fd < 0) return diag_fail(diag, ST_IO, "%s: %s", path, strerror(errno));
-    enum status status = map_descriptor(map, fd, path, diag);
-    if (!map->bytes) close(fd);
+    *map = (struct file_map){.file = -1};
+    enum status status = map_descriptor(map, path, diag);
+    if (map->bytes) return ST_OK;
+    if (map->file >= 0) close(map->file);
+    *map = (struct file_map){.file = -1};
+    return status;
+}
+
+static enum status read_descriptor(char **text, int fd, size_t length, const char *path, struct diag *diag) {
+    *text = malloc(length + 1);
+    if (!*text) return diag_fail(diag, ST_MEMORY, "%s", status_text(ST_MEMORY));
+    for (size_t have = 0; have < length;) {
+        ssize_t got = read(fd, *text + have, length - have);
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0) return diag_fail(diag, ST_IO, "%s: %s", path, got ? strerror(errno) : "became shorter");
+        have += (size_t)got;
+    }
+    (*text)[length] = 0;
+    return ST_OK;
+}
+
+enum status file_read(char **text, size_t *length, const char *path, struct diag *diag) {
+    int fd;
+    *text = NULL;
+    enum status status = open_regular(&fd, length, path, diag);
+    if (status == ST_OK) status = read_descriptor(text, fd, *length, path, diag);
+    if (fd >= 0) close(fd);
+    if (status == ST_OK) return ST_OK;
+    free(*text);
+    *text = NULL;
     return status;
 }
 

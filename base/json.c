@@ -29,15 +29,6 @@ static enum status parse(struct cJSON **json, const char *text, size_t length, c
     return diag_fail(diag, ST_FORMAT, "%s:%zu: is not JSON", path, line_of(text, stop));
 }
 
-enum status json_read_file(struct cJSON **json, const char *path, struct diag *diag) {
-    struct file_map map;
-    *json = NULL;
-    TRY(file_map_open(&map, path, diag));
-    enum status status = parse(json, (const char *)map.bytes, map.length, path, diag);
-    file_map_close(&map);
-    return status;
-}
-
 /* Behind the string that starts at `at`. */
 static char *skip_string(char *at, const char *end) {
     for (at++; at < end && *at != '"'; at++) at += *at == '\\';
@@ -52,14 +43,18 @@ static char *array_after(const char *at, const char *end) {
     return at < end && *at == '[' ? (char *)(uintptr_t)at : NULL;
 }
 
+static bool is_one_of(const char *name, size_t length, const char *const *keys, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (strlen(keys[i]) == length && memcmp(name, keys[i], length) == 0) return true;
+    return false;
+}
+
 /* Line ends stay, for the messages. */
-static void empty_arrays(char *text, const char *end, const char *key) {
-    size_t length = strlen(key);
+static void empty_arrays(char *text, const char *end, const char *const *keys, size_t n) {
     for (char *at = text; (at = memchr(at, '"', (size_t)(end - at)));) {
         char *name = at + 1, *array = NULL, *close = NULL;
         at = skip_string(at, end);
-        if (at <= end && (size_t)(at - name) == length + 1 && memcmp(name, key, length) == 0)
-            array = array_after(at, end);
+        if (at <= end && is_one_of(name, (size_t)(at - name - 1), keys, n)) array = array_after(at, end);
         if (array) close = memchr(array, ']', (size_t)(end - array));
         for (at = close ? array + 1 : at; close && at < close; at++)
             if (*at != '\n') *at = ' ';
@@ -69,17 +64,18 @@ static void empty_arrays(char *text, const char *end, const char *key) {
 
 enum status json_read_file_without(struct cJSON **json, const char *path, const char *const *keys, size_t n,
                                    struct diag *diag) {
-    struct file_map map;
+    char *text;
+    size_t length;
     *json = NULL;
-    TRY(file_map_open(&map, path, diag));
-    char *text = malloc(map.length + 1);
-    if (text && map.length) memcpy(text, map.bytes, map.length);
-    for (size_t i = 0; i < n && text && map.length; i++) empty_arrays(text, text + map.length, keys[i]);
-    enum status status = text ? parse(json, map.length ? text : NULL, map.length, path, diag)
-                              : diag_fail(diag, ST_MEMORY, "%s", status_text(ST_MEMORY));
-    file_map_close(&map);
+    TRY(file_read(&text, &length, path, diag));
+    if (n) empty_arrays(text, text + length, keys, n);
+    enum status status = parse(json, length ? text : NULL, length, path, diag);
     free(text);
     return status;
+}
+
+enum status json_read_file(struct cJSON **json, const char *path, struct diag *diag) {
+    return json_read_file_without(json, path, NULL, 0, diag);
 }
 
 enum status json_number(const struct cJSON *object, const char *key, double *out, const char *where,
