@@ -4,10 +4,10 @@
 #include <string.h>
 
 enum { EVALUATIONS = 20000, EVALUATIONS_CMD = 200 };
-/* A model is cut until it just fits. Of a list of architectures the best that fits is seldom close to the bound, and
- * keeps budgets more often than the bound alone promises (docs/search.md has the figures). */
+/* A model is cut until it just fits, so what it is held to leaves a margin. Of a list all that is predicted to fit is
+ * considered, and the margin weighed against the score (docs/search.md has the figures). */
 #define RISK      0.05
-#define RISK_LIST 0.3
+#define RISK_LIST 0.5
 
 static enum status check(const ol_search_request *r, struct diag *diag) {
     if (!r->model == !r->space) return diag_fail(diag, ST_USAGE, "name a model or a search space");
@@ -34,6 +34,7 @@ static enum status parse_strategy(const char *name, enum strategy *out, struct d
 }
 
 static void settle(ol_search *s, ol_search_request *own) {
+    s->weighs = own->score_table && !own->risk;
     if (!own->risk) own->risk = own->score_table ? RISK_LIST : RISK;
     if (!own->evaluations && !own->minutes) own->evaluations = own->score_cmd ? EVALUATIONS_CMD : EVALUATIONS;
     if (!own->score_seconds) own->score_seconds = 60;

@@ -11,6 +11,7 @@ struct ol_search {
     struct object base;
     const ol_search_request *request; /* during the call */
     enum strategy strategy;
+    bool weighs; /* scores of a list against the probability that the budget holds */
     struct find find;
     struct search_worker *workers; /* by thread */
     unsigned n_workers;
@@ -28,6 +29,8 @@ enum status search_price(const struct target *, const struct graph *, struct are
                          struct diag *) MUST_CHECK;
 /* The latency that is not exceeded with the probability asked for, from the interval of the estimate. */
 double search_bound(const struct estimate *, double risk);
+/* The probability that the latency is not above a budget. */
+double search_holds(const struct estimate *, double budget_ms);
 /* What is searched, in words: with whatever else decides prices and scores. Names the state of a search. */
 const char *search_id(ol_search *, const char *what);
 void search_workers_start(ol_search *);

@@ -47,10 +47,17 @@ static double quantile(double p) {
 }
 
 /* Latencies err by factors: the interval's ends are quantiles of a log-normal distribution. */
+static double deviation(const struct estimate *e) {
+    return e->ms > 0 && e->hi_ms > e->ms ? log(e->hi_ms / e->ms) / quantile(0.5 + e->confidence / 2) : 0;
+}
+
 double search_bound(const struct estimate *e, double risk) {
-    double edge = quantile(0.5 + e->confidence / 2);
-    if (!(e->hi_ms > 0) || !(e->ms > 0)) return e->ms;
-    return e->ms * exp(quantile(1 - risk) / edge * log(e->hi_ms / e->ms));
+    return e->ms * exp(quantile(1 - risk) * deviation(e));
+}
+
+double search_holds(const struct estimate *e, double budget_ms) {
+    double d = deviation(e);
+    return d > 0 ? 0.5 * erfc(log(e->ms / budget_ms) / (d * sqrt(2))) : e->ms <= budget_ms;
 }
 
 const char *search_id(ol_search *s, const char *what) {

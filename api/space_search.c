@@ -2,6 +2,7 @@
 #include "search_api.h"
 
 #include "adapt.h"
+#include "choose.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -17,9 +18,10 @@ struct space_search {
     struct arch *archs;
     double *scores;
     struct outcome *outcomes; /* by architecture of the table */
+    double *holds;            /* likewise: the probability that every budget is */
 };
 
-static enum status price_arch(const struct space_search *ss, const struct arch *a, struct outcome *o,
+static enum status price_arch(const struct space_search *ss, const struct arch *a, struct outcome *o, double *holds,
                               struct search_worker *worker) {
     struct arena *arena = &worker->scratch;
     struct diag *diag = &worker->diag;
@@ -36,6 +38,7 @@ static enum status price_arch(const struct space_search *ss, const struct arch *
         TRY(passes_run(&run, PASSES_ANALYSIS));
     }
     for (size_t v = space_views(ss->space); all_linear && v < VIEW_COUNT; v++) views[v] = views[0];
+    *holds = 1;
     for (size_t t = 0; t < ss->r->n_targets; t++) {
         const struct target *target = ss->r->targets[t]->target;
         struct estimate e = {.confidence = 0.9};
@@ -46,6 +49,7 @@ static enum status price_arch(const struct space_search *ss, const struct arch *
             TRY(search_price(target, g, arena, &e, diag));
         o->ms[t] = e.ms;
         o->bound_ms[t] = search_bound(&e, ss->r->risk);
+        *holds *= search_holds(&e, ss->r->budgets_ms[t]);
     }
     return ST_OK;
 }
@@ -79,7 +83,7 @@ static void price_row(void *user, size_t i, unsigned worker) {
     o->score = NAN;
     if (setjmp(ss->s->workers[worker].oom)) return;
     search_worker_begin(ss->s, worker);
-    if (price_arch(ss, &ss->archs[i], o, &ss->s->workers[worker]) == ST_OK) o->score = ss->scores[i];
+    if (price_arch(ss, &ss->archs[i], o, &ss->holds[i], &ss->s->workers[worker]) == ST_OK) o->score = ss->scores[i];
 }
 
 static bool fits(const struct space_search *ss, const struct outcome *o) {
@@ -114,20 +118,23 @@ static void keep_frontier(ol_search_result *out, ol_setting *all, size_t n) {
 
 static enum status choose_row(struct space_search *ss, ol_search_result *out, size_t *chosen) {
     ol_setting *all = arena_array(&ss->s->base.arena, ss->n_archs + 1, sizeof *all);
-    size_t n = 0, best = ss->n_archs;
+    struct chance *fit = arena_array(&ss->s->base.arena, ss->n_archs + 1, sizeof *fit);
+    size_t n = 0, n_fit = 0;
     for (size_t i = 0; i < ss->n_archs; i++) {
         const struct outcome *o = &ss->outcomes[i];
         if (isnan(o->score)) continue;
         all[n++] = show(ss, &ss->archs[i], o);
-        if (fits(ss, o) && (best == ss->n_archs || o->score > ss->outcomes[best].score)) best = i;
+        if (fits(ss, o)) fit[n_fit++] = (struct chance){i, o->score, ss->s->weighs ? ss->holds[i] : 1};
     }
     if (!n) return diag_fail(&ss->s->base.diag, ST_MODEL, "no architecture could be priced");
     keep_frontier(out, all, n);
     out->fastest = out->chosen = out->frontier[0];
-    out->met = best < ss->n_archs;
-    if (out->met) out->chosen = show(ss, &ss->archs[best], &ss->outcomes[best]);
+    out->met = n_fit > 0;
+    if (out->met) {
+        *chosen = choose(fit, n_fit);
+        out->chosen = show(ss, &ss->archs[*chosen], &ss->outcomes[*chosen]);
+    }
     out->evaluated = ss->n_archs;
-    *chosen = best;
     return ST_OK;
 }
 
@@ -168,7 +175,8 @@ static bool judge(void *user, const uint16_t *genes, struct outcome *o, unsigned
     if (setjmp(ss->s->workers[worker].oom)) return false;
     struct arena *arena = search_worker_begin(ss->s, worker);
     struct diag *diag = &ss->s->workers[worker].diag;
-    if (price_arch(ss, &a, o, &ss->s->workers[worker]) != ST_OK) return false;
+    double holds;
+    if (price_arch(ss, &a, o, &holds, &ss->s->workers[worker]) != ST_OK) return false;
     o->score = ss->r->score_cmd ? command_score(ss, &a, arena, diag) : capacity(ss, &a, arena, diag);
     return true;
 }
@@ -222,6 +230,7 @@ enum status search_space(ol_search *s, ol_search_result *out) {
     if (ss.r->score_table) {
         TRY(read_table(&ss));
         ss.outcomes = arena_array(&s->base.arena, ss.n_archs + 1, sizeof *ss.outcomes);
+        ss.holds = arena_array(&s->base.arena, ss.n_archs + 1, sizeof *ss.holds);
         double start = monotonic_ms();
         parallel_for(s->n_workers, ss.n_archs, price_row, &ss);
         TRY(choose_row(&ss, out, &row));

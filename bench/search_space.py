@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Choosing architectures for devices known by ten measurements: how good are the choices, and do they keep the budget?
 
-search_space.py [--program P] [--data DIR] [--seeds N] [DEVICE...] prints a Markdown table. The candidates are the 500
-NAS-Bench-201 architectures of accuracy/nasbench201_cifar100.csv with their real accuracies; the latencies are those of
-latency/nasbench201.csv. Budgets without a published value are the quarters of what the candidates really take.
+search_space.py [--program P] [--data DIR] [--seeds N] [--risk P] [--known | DEVICE...] prints a Markdown table. The
+candidates are the 500 NAS-Bench-201 architectures of accuracy/nasbench201_cifar100.csv with their real accuracies; the
+latencies are those of latency/nasbench201.csv. Budgets without a published value are the quarters of what the
+candidates really take.
 """
 
 import argparse
@@ -20,7 +21,10 @@ SAME = {"1080ti": "gtx-1080ti", "silver_4114": "xeon-silver-4114", "silver_4210r
         "samsung_a50": "samsung-a50", "pixel3": "pixel3", "essential_ph_1": "essential-ph1",
         "samsung_s7": "samsung-s7"}
 PUBLISHED = {"fpga": (4, 5, 6)}
-DEVICES = ["fpga", "raspi4", "pixel3", "titan_rtx_1", "titan_rtx_32", "gold_6240", "2080ti_32", "samsung_s7"]
+# What the rule of the choice was chosen on, and what it was not.
+KNOWN = ["1080ti_1", "1080ti_32", "1080ti_256", "silver_4114", "silver_4210r", "samsung_a50", "pixel3",
+         "essential_ph_1", "samsung_s7"]
+DEVICES = ["fpga", "raspi4", "titan_rtx_1", "titan_rtx_32", "gold_6240", "2080ti_1", "2080ti_32", "2080ti_256"]
 
 
 def read(path):
@@ -58,7 +62,6 @@ def budgets_of(device, real):
     return PUBLISHED.get(device) or [ordered[len(ordered) * quarter // 4] for quarter in (1, 2, 3)]
 
 
-
 def trials(options, device, latencies, accuracy):
     """(budget, real latency, accuracy, best accuracy) of every choice."""
     pool = [row["arch"] for row in latencies.values()]
@@ -80,21 +83,26 @@ def main():
     parser.add_argument("--data", default=os.path.join(root, "..", "shared", "data"))
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--risk", help="instead of the program's own")
-    parser.add_argument("devices", nargs="*", default=DEVICES)
+    parser.add_argument("--known", action="store_true", help="the columns that the rule was chosen on")
+    parser.add_argument("devices", nargs="*")
     options = parser.parse_args()
     latencies = {row["arch"]: row for row in read(os.path.join(options.data, "latency", "nasbench201.csv"))}
     accuracy = {row["arch"]: float(row["accuracy"])
                 for row in read(os.path.join(options.data, "accuracy", "nasbench201_cifar100.csv"))}
     print("| device | budget, ms | latency, ms: mean | worst | kept | accuracy, %: mean | best possible |\n"
           "|---|---|---|---|---|---|---|")
-    for device in options.devices:
+    everything = []
+    for device in options.devices or (KNOWN if options.known else DEVICES):
         rows = list(trials(options, device, latencies, accuracy))
+        everything += rows
         for budget in sorted({row[0] for row in rows}):
             mine = [row for row in rows if row[0] == budget]
             kept = sum(row[1] <= budget for row in mine)
             print(f"| {device} | {budget:.4g} | {sum(r[1] for r in mine) / len(mine):.2f} | "
                   f"{max(r[1] for r in mine):.2f} | {kept} of {len(mine)} | "
                   f"{sum(r[2] for r in mine) / len(mine):.2f} | {mine[0][3]:.2f} |", flush=True)
+    print(f"\nKept in {sum(row[1] <= row[0] for row in everything) / len(everything):.1%} of the draws, "
+          f"{sum(row[3] - row[2] for row in everything) / len(everything):.2f} points below the best possible.")
 
 
 if __name__ == "__main__":

@@ -72,7 +72,7 @@ static const struct row {
     {"knobs", NULL, 0, G_SEARCH, VALUE_NONE, FIELD(list_knobs), "only lists what can be turned and what that saves"},
     {"plan", NULL, 0, G_SEARCH, VALUE_NONE, FIELD(plan), "searches, says what would be changed, writes nothing"},
     {"risk", "P", 0, G_SEARCH, VALUE_NUMBER, FIELD(risk),
-     "probability with which the budget may be missed (default 0.05, 0.3 with a table; 0.5: no margin)"},
+     "probability with which the budget may be missed (default 0.05; weighed with a table; 0.5: no margin)"},
     {"resolution", NULL, 0, G_SEARCH, VALUE_NONE, FIELD(resolution), "the images that the model takes may shrink too"},
     {"importance", "NORM", 0, G_SEARCH, VALUE_TEXT, FIELD(importance), "of channels: l2 (default), l1 or random"},
     {"align", "N", 0, G_SEARCH, VALUE_POSITIVE, FIELD(align),
