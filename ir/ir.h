@@ -306,6 +306,10 @@ int64_t tensor_bytes(const struct tensor *);
 /* The elements of an initializer as a value (decoding any encoding), NULL when absent, too large or strings. */
 const struct value *tensor_read(struct graph *, const struct tensor *);
 struct value *value_new(struct arena *, uint32_t n, bool is_float); /* all unknown */
+/* Numbers that say where the elements of a sparse tensor lie, and how many there are. `out` NULL: only looks whether
+ * they can be read. */
+bool sparse_places(const struct tensor *, int64_t *out);
+size_t sparse_place_count(const struct tensor *);
 /* Users of every tensor over all bodies, as CSR: users of t are list[start[t] .. start[t+1]). Dead nodes left out. */
 struct users {
     const uint32_t *start, *list;

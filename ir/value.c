@@ -139,3 +139,26 @@ const struct value *tensor_read(struct graph *g, const struct tensor *tensor) {
     if (!n) return value;
     return tensor->data.bytes && read_elements(value, tensor->dtype, &tensor->data) ? value : NULL;
 }
+
+size_t sparse_place_count(const struct tensor *t) {
+    return (size_t)t->sparse->n * (t->sparse->flat ? 1 : (size_t)t->rank);
+}
+
+bool sparse_places(const struct tensor *t, int64_t *out) {
+    const struct data *data = &t->sparse->indices;
+    size_t n = sparse_place_count(t);
+    bool raw = data->encoding == ENC_RAW;
+    if (!n) return true;
+    if (!data->bytes || (!raw && data->encoding != ENC_VARINTS)) return false;
+    if (raw && n > data->length / sizeof *out) return false;
+    const uint8_t *at = data->bytes, *end = at + data->length;
+    for (size_t i = 0; i < n; i++) {
+        uint64_t bits;
+        if (raw)
+            bits = little_endian(at + i * sizeof *out, sizeof *out);
+        else if (!next_varint(&at, end, &bits))
+            return false;
+        if (out) out[i] = (int64_t)bits;
+    }
+    return true;
+}

@@ -123,11 +123,11 @@ static void number_elements(struct coupling *c) {
     for (uint32_t e = 0; e < c->n; e++) c->parent[e] = e;
 }
 
-/* Slices are taken of whole bytes that lie one element after the other; of sparse tensors that can be read whole. */
+/* Slices are taken of whole bytes that lie one element after the other; of sparse tensors by reading their places. */
 static bool can_be_sliced(const struct tensor *t) {
     const struct data *data = t->sparse ? &t->sparse->values : &t->data;
-    if (t->sparse && t->sparse->n * t->rank > VALUE_MAX) return false;
     if (!(t->flags & TF_INITIALIZER) || data->encoding == ENC_NONE) return true;
+    if (t->sparse && !sparse_places(t, NULL)) return false;
     return t->kind == TY_TENSOR && dtype_bits(t->dtype) >= 8 && data->encoding != ENC_STRINGS &&
            data->encoding != ENC_VARINTS;
 }

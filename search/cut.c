@@ -112,11 +112,11 @@ static void slice_data(const struct cut *cut, uint32_t id, struct tensor *t) {
 /* ---- Sparse weights ---- */
 
 /* Where element i lies in the whole tensor; false when that is nowhere. */
-static bool coordinates(const struct tensor *t, const struct value *indices, int64_t i, int64_t *at) {
-    int64_t flat = t->sparse->flat ? indices->at[i].d.value : 0;
+static bool coordinates(const struct tensor *t, const int64_t *places, int64_t i, int64_t *at) {
+    int64_t flat = t->sparse->flat ? places[i] : 0;
     for (int32_t axis = t->rank - 1; axis >= 0; axis--) {
         int64_t size = t->dims[axis].value;
-        at[axis] = t->sparse->flat ? flat % size : indices->at[i * t->rank + axis].d.value;
+        at[axis] = t->sparse->flat ? flat % size : places[i * t->rank + axis];
         if (at[axis] < 0 || at[axis] >= size) return false;
         flat /= size;
     }
@@ -143,21 +143,20 @@ static int64_t *put_place(const struct tensor *t, const int64_t *at, int64_t *ou
     return out;
 }
 
+/* The places that stay are written over those read before. */
 static void slice_sparse(const struct cut *cut, struct graph *g, uint32_t id) {
     struct tensor *t = &g->tensors[id];
     const struct tensor *before = &cut->knobs->g->tensors[id];
     const struct sparse *from = before->sparse;
     size_t width = dtype_bits(t->dtype) / 8;
-    dim count = DIM(from->n * (from->flat ? 1 : t->rank));
-    struct tensor list = {.dtype = DT_INT64, .rank = 1, .dims = &count, .data = from->indices};
-    const struct value *indices = tensor_read(g, &list);
     struct sparse *kept = arena_copy(cut->arena, from, sizeof *from);
-    int64_t *places = arena_array(cut->arena, (size_t)count.value + 1, sizeof *places), *end = places;
+    int64_t *places = arena_array(cut->arena, sparse_place_count(before) + 1, sizeof *places), *end = places;
     uint8_t *values = arena_alloc(cut->arena, (size_t)from->n * width + 1);
     kept->n = 0;
-    for (int64_t i = 0; indices && from->values.bytes && i < from->n; i++) {
+    bool there = from->values.bytes && sparse_places(before, places);
+    for (int64_t i = 0; there && i < from->n; i++) {
         int64_t at[RANK_MAX];
-        if (!coordinates(before, indices, i, at) || !moved(cut, id, t->rank, at)) continue;
+        if (!coordinates(before, places, i, at) || !moved(cut, id, t->rank, at)) continue;
         end = put_place(t, at, end);
         memcpy(values + (size_t)kept->n++ * width, from->values.bytes + (size_t)i * width, width);
     }

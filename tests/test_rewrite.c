@@ -358,6 +358,52 @@ Test(rewrite, sparse_weights_by_coordinates) {
     cut_sparse((int64_t[]){2, 1, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0}, false, (int64_t[]){1, 1, 0, 0, 2, 0, 0, 0});
 }
 
+/* The second convolution reads 16 channels whose weights are all stored sparsely; returns the first one's weights. */
+static uint32_t many_sparse(int64_t n) {
+    float *values = arena_array(&arena, (size_t)n, sizeof *values);
+    int64_t *places = arena_array(&arena, (size_t)n, sizeof *places);
+    for (int64_t i = 0; i < n; i++) values[i] = (float)i, places[i] = i;
+    uint32_t h = build_conv(&b, image((int)(n / 16), 4), n / 16, 16, 1, 1, 1, false), w = weight_of(h);
+    build_output(&b, build_conv(&b, h, 16, 2, 1, 1, 1, false), "y");
+    make_sparse(w, places, values, n, true);
+    return w;
+}
+
+Test(rewrite, many_sparse_weights) {
+    uint32_t w = many_sparse(8192);
+    find_knobs(1);
+    cr_assert_eq(knobs.n_groups, 1);
+    for (int i = 0; i < 16; i++) ((uint32_t *)(uintptr_t)knobs.groups[0].order)[i] = (uint32_t)i;
+    const struct sparse *kept = cut_all(1)->tensors[w].sparse;
+    cr_assert_eq(kept->n, 8192 - 512);
+    for (int64_t i = 0; i < kept->n; i++) {
+        cr_assert_eq(((const int64_t *)(const void *)kept->indices.bytes)[i], i);
+        cr_assert_eq(((const float *)(const void *)kept->values.bytes)[i], (float)(i + 512));
+    }
+}
+
+Test(rewrite, sparse_weights_by_varints) {
+    uint32_t w = many_sparse(32);
+    struct sparse *sparse = (struct sparse *)(uintptr_t)b.graph->tensors[w].sparse;
+    uint8_t places[32];
+    for (int i = 0; i < 32; i++) places[i] = (uint8_t)i;
+    sparse->indices = (struct data){ENC_VARINTS, NONE, 0, sizeof places, places};
+    find_knobs(1);
+    cr_assert_eq(knobs.n_groups, 1);
+    cr_assert_eq(cut_all(1)->tensors[w].sparse->n, 30);
+}
+
+Test(rewrite, sparse_weights_whose_places_end_early_stay) {
+    uint32_t w = many_sparse(32);
+    struct sparse *sparse = (struct sparse *)(uintptr_t)b.graph->tensors[w].sparse;
+    sparse->indices.length--;
+    find_knobs(1);
+    cr_expect_eq(knobs.n_groups, 0);
+    sparse->indices = (struct data){ENC_VARINTS, NONE, 0, 31, sparse->indices.bytes};
+    find_knobs(1);
+    cr_expect_eq(knobs.n_groups, 0);
+}
+
 /* ---- Kernels that shrink ---- */
 
 static uint32_t wide_conv(uint32_t x, int64_t c_in, int64_t c_out, int64_t groups, const int64_t *sides,
