@@ -321,6 +321,43 @@ Test(rewrite, a_block_goes_with_its_last_activation) {
     cr_expect_eq(knobs.drops[1].output, past, "whose sum is read elsewhere too");
 }
 
+/* Channels of two groups take turns. */
+static uint32_t shuffled(uint32_t x, int64_t channels, int64_t side) {
+    uint32_t apart = build_ints(&b, (int64_t[]){1, 2, channels / 2, side, side}, 5);
+    uint32_t whole = build_ints(&b, (int64_t[]){1, channels, side, side}, 4);
+    struct attr order = attr_ints(&b, "perm", (int64_t[]){0, 2, 1, 3, 4}, 5);
+    uint32_t turned = build_node(&b, "Transpose", (uint32_t[]){build_binary(&b, "Reshape", x, apart)}, 1, &order, 1);
+    return build_binary(&b, "Reshape", turned, whole);
+}
+
+/* ShuffleNet V1: the channels are shuffled within a branch that is added. */
+Test(rewrite, a_block_with_a_shuffle_inside_can_go) {
+    uint32_t x = build_unary(&b, "Relu", build_conv(&b, image(3, 8), 3, 16, 3, 1, 1, true));
+    uint32_t inner = shuffled(build_conv(&b, x, 16, 16, 1, 1, 2, true), 16, 8);
+    uint32_t sum = build_binary(&b, "Add", x, build_conv(&b, inner, 16, 16, 1, 1, 2, true));
+    uint32_t end = build_unary(&b, "Relu", sum);
+    build_output(&b, build_conv(&b, end, 16, 2, 1, 1, 1, true), "y");
+    find_knobs(1);
+    cr_assert_eq(knobs.n_drops, 1);
+    cr_expect_eq(knobs.drops[0].keep, x);
+    cr_expect_eq(knobs.drops[0].output, end);
+}
+
+/* ShuffleNet V2: half of the channels are replaced and all are shuffled, so what comes out stands for nothing before.
+ */
+Test(rewrite, a_unit_that_shuffles_what_it_passes_on_stays) {
+    uint32_t x = build_unary(&b, "Relu", build_conv(&b, image(3, 8), 3, 16, 3, 1, 1, true));
+    uint32_t parts[] = {graph_add_tensor(b.graph, 0, "left"), graph_add_tensor(b.graph, 0, "right")};
+    struct attr axis = attr_int(&b, "axis", 1);
+    graph_add_node(b.graph, 0, "Split", "", "halves", (uint32_t[]){x, build_ints(&b, (int64_t[]){8, 8}, 2)}, 2, parts,
+                   2, &axis, 1);
+    uint32_t right = build_unary(&b, "Relu", build_conv(&b, parts[1], 8, 8, 3, 1, 1, true));
+    uint32_t both = build_node(&b, "Concat", (uint32_t[]){parts[0], right}, 2, &axis, 1);
+    build_output(&b, build_conv(&b, shuffled(both, 16, 8), 16, 2, 1, 1, 1, true), "y");
+    find_knobs(1);
+    cr_expect_eq(knobs.n_drops, 0);
+}
+
 /* ---- Sparse weights ---- */
 
 static void make_sparse(uint32_t w, const int64_t *places, const float *values, int64_t n, bool flat) {
