@@ -28,6 +28,7 @@ struct expr {
     enum expr_kind kind;
     const char *name; /* symbols */
     int64_t lo, hi;   /* of atoms */
+    int64_t expected; /* of sizes that depend on data */
     dim a, b;         /* functions */
     const struct poly *poly;
     uint32_t weight; /* symbols mentioned, all the way down: what a walk over the expression costs */
@@ -242,6 +243,10 @@ static struct interval interval_pick(bool smaller, struct interval a, struct int
     return (struct interval){greatest(a.lo, b.lo), greatest(a.hi, b.hi)};
 }
 
+static struct interval function_bounds(enum expr_kind kind, struct interval a, struct interval b) {
+    return kind == EX_FLOORDIV ? interval_div(a, b) : interval_pick(kind == EX_MIN, a, b);
+}
+
 static struct interval sum_bounds(const struct dims *dims, const struct poly *p) {
     struct interval sum = {p->constant, p->constant};
     for (uint32_t i = 0; i < p->n; i++) {
@@ -328,9 +333,69 @@ dim dim_symbol(struct graph *g, const char *name) {
                        (struct expr){.kind = EX_SYMBOL, .name = interned, .lo = 1, .hi = INT64_MAX, .weight = 1});
 }
 
+/* Nothing said, a size is expected in the middle of its bounds. */
+static int64_t middle(int64_t lo, int64_t hi) {
+    return is_infinite(lo) || is_infinite(hi) ? hi : lo + (hi - lo + 1) / 2;
+}
+
 dim dim_fresh(struct graph *g, const char *hint, int64_t lo, int64_t hi) {
-    struct expr expr = {.kind = EX_FRESH, .name = intern_str(g->names, hint), .lo = lo, .hi = hi, .weight = 1};
+    struct expr expr = {.kind = EX_FRESH,
+                        .name = intern_str(g->names, hint),
+                        .lo = lo,
+                        .hi = hi,
+                        .expected = middle(lo, hi),
+                        .weight = 1};
     return lo == hi ? DIM(lo) : id_dim(add_expr(g->exprs, expr));
+}
+
+static int64_t settled(const struct expr *expr, enum data_case at) {
+    return at == DATA_LEAST ? expr->lo : at == DATA_EXPECTED ? expr->expected : expr->hi;
+}
+
+/* Functions come after what they are of. */
+void dim_settle(struct graph *g, enum data_case at) {
+    struct dims *dims = g->exprs;
+    g->data_case = at;
+    for (size_t i = 1; i < dims->n_exprs; i++) {
+        struct expr *expr = &dims->exprs[i];
+        struct interval x = {expr->lo, expr->hi};
+        if (expr->kind == EX_FRESH)
+            x.lo = x.hi = settled(expr, at);
+        else if (expr->kind == EX_FLOORDIV || expr->kind == EX_MIN || expr->kind == EX_MAX)
+            x = function_bounds(expr->kind, bounds_of(dims, expr->a), bounds_of(dims, expr->b));
+        expr->lo = x.lo;
+        expr->hi = x.hi;
+    }
+}
+
+static struct interval expected_of(const struct dims *, dim);
+
+static struct interval expected_atom(const struct dims *dims, uint32_t id) {
+    const struct expr *expr = &dims->exprs[id];
+    if (expr->kind == EX_FRESH) return (struct interval){expr->expected, expr->expected};
+    if (expr->kind == EX_SYMBOL) return (struct interval){expr->lo, expr->hi};
+    return function_bounds(expr->kind, expected_of(dims, expr->a), expected_of(dims, expr->b));
+}
+
+static struct interval expected_of(const struct dims *dims, dim d) {
+    if (dim_is_unknown(d)) return anything;
+    struct poly p = load(dims, d);
+    struct interval sum = {p.constant, p.constant};
+    for (uint32_t i = 0; i < p.n; i++) {
+        struct interval product = {p.terms[i].factor, p.terms[i].factor};
+        for (uint32_t k = 0; k < p.terms[i].degree; k++)
+            product = interval_mul(product, expected_atom(dims, p.terms[i].atoms[k]));
+        sum = interval_add(sum, product);
+    }
+    return sum;
+}
+
+int64_t dim_expected(const struct graph *g, dim d) {
+    return expected_of(g->exprs, d).hi;
+}
+
+void dim_expect(struct graph *g, dim fresh, int64_t expected) {
+    if (dim_is_symbolic(fresh) && is_atom(g->exprs, fresh.expr)) g->exprs->exprs[fresh.expr].expected = expected;
 }
 
 static uint32_t weight_of(const struct dims *dims, dim d) {
@@ -343,8 +408,7 @@ static dim function(struct dims *dims, enum expr_kind kind, dim a, dim b) {
     uint32_t weight = weight_of(dims, a) + weight_of(dims, b), id;
     if (map_get(&dims->interned, key, sizeof key, &id)) return id_dim(id);
     if (weight > MAX_WEIGHT) return DIM_UNKNOWN;
-    struct interval x = bounds_of(dims, a), y = bounds_of(dims, b);
-    struct interval bounds = kind == EX_FLOORDIV ? interval_div(x, y) : interval_pick(kind == EX_MIN, x, y);
+    struct interval bounds = function_bounds(kind, bounds_of(dims, a), bounds_of(dims, b));
     if (bounds.lo == bounds.hi) return DIM(bounds.lo);
     return intern_expr(
         dims, key, sizeof key,

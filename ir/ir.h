@@ -40,6 +40,9 @@ static inline bool dim_same(dim a, dim b) {
     return a.expr == b.expr && a.expr != NONE && a.value == b.value;
 }
 
+/* How what data decide is priced. As written: sizes at their upper bound, the rest as expected. */
+enum data_case { DATA_BOUND, DATA_EXPECTED, DATA_LEAST, DATA_MOST };
+
 dim dim_symbol(struct graph *, const char *name); /* the symbol of that name; >= 1 unless said otherwise later */
 /* A new symbol for a size that depends on data, named after `hint` ("nonzero_12"), within lo..hi (INT64_MAX: none). */
 dim dim_fresh(struct graph *, const char *hint, int64_t lo, int64_t hi);
@@ -52,12 +55,15 @@ dim dim_mod(struct graph *, dim, dim);
 dim dim_min(struct graph *, dim, dim);
 dim dim_max(struct graph *, dim, dim);
 void dim_bounds(const struct graph *, dim, int64_t *lo, int64_t *hi); /* by interval arithmetic over the symbols */
-bool dim_is_positive(const struct graph *, dim);                      /* provably >= 1 */
+int64_t dim_expected(const struct graph *, dim); /* with the sizes that depend on data where they are expected */
+void dim_expect(struct graph *, dim fresh, int64_t expected); /* instead of the middle of its bounds */
+bool dim_is_positive(const struct graph *, dim);              /* provably >= 1 */
 dim dim_substitute(struct graph *, dim, const char *symbol, int64_t number);
 size_t dim_print(const struct graph *, dim, char *out, size_t size); /* "2*seq+1", "?"; as snprintf */
 /* The named symbols an expression mentions, appended to `names`; returns how many. */
 size_t dim_symbols(const struct graph *, dim, const char **names, size_t max);
 bool dim_is_data_dependent(const struct graph *, dim); /* mentions a dim_fresh symbol */
+void dim_settle(struct graph *, enum data_case); /* of a clone to be priced: every size gets its number in one case */
 
 /* ---- Propagated values (value.c) ----
  * What is known of a small tensor's elements while shapes are inferred. */
@@ -232,6 +238,7 @@ struct graph {
     size_t n_files, cap_files;
     struct source_file *files;
     const void *origin; /* frontend's own */
+    enum data_case data_case;
 };
 
 /* ---- The operator table (op.c, ops.def) ---- */

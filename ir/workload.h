@@ -57,6 +57,7 @@ struct kernel {
     bool second_pass;                  /* over the output, for an activation that its inner loop cannot do ("ort") */
     int32_t variant;                   /* a lowering's own detail (broadcast kind, transposed axes, ...) */
     int64_t chunk; /* elements that move, or are summed up or normalised, in one piece; 0: not said */
+    int64_t pairs; /* of boxes compared (NonMaxSuppression), of one of the `batch` lists of c_in boxes */
 };
 
 /* Variants of the "ort" lowering. */
@@ -75,7 +76,9 @@ struct workload {
     int64_t graph_nodes; /* live nodes */
     size_t n_uncovered, cap_uncovered;
     uint32_t *uncovered;          /* of them, those that neither kernels nor views account for */
-    int64_t data_dependent_nodes; /* priced at the upper bound of their sizes */
+    int64_t data_dependent_nodes; /* priced at the upper bound of their sizes, or as expected where there is a `most` */
+    int64_t open_nodes;           /* in loops of unknown length, priced as one round */
+    const struct workload *least, *most; /* the same where data ask for least and most ("ort"); NULL: nothing does */
 };
 
 /* ---- Features: device independent sums over a workload (predictor study, section 1) ---- */

@@ -6,7 +6,8 @@
  * Control flow: the nodes of a body are multiplied by its trip count. A Loop runs as often as its trip count input says
  * (an upper bound when a condition may end it sooner), a Scan as long as its scanned axis, a SequenceMap once for each
  * element; a count that is not known is taken as 1 and noted. Of the branches of an If the one its constant condition
- * picks counts, else the one with more MACs, then more FLOPs, then more bytes: a bound on what a run costs. */
+ * picks counts, else the one with more MACs, then more FLOPs, then more bytes: a bound on what a run costs. In the data
+ * case DATA_LEAST it is the other one, and a loop that may end sooner does after one round. */
 #include "cost_internal.h"
 
 static cost_fn *const cost_table[OP_COUNT] = {
@@ -102,13 +103,19 @@ static struct trips known_trips(const struct graph *graph, dim d) {
     return (struct trips){.n = n, .upper_bound = bound.upper_bound};
 }
 
+/* A round may be the last. */
+static struct trips stopped_by_data(const struct graph *graph, struct trips t) {
+    if (graph->data_case == DATA_LEAST && t.n > 1) t.n = 1;
+    t.upper_bound = true;
+    return t;
+}
+
 static struct trips loop_trips(const struct graph *graph, const struct node *node, const struct body *body) {
     const struct tensor *limit = node_tensor(graph, node, 0);
     const struct value *v = limit ? limit->value : NULL;
     struct trips t = known_trips(graph, v && !v->is_float && v->n == 1 ? v->at[0].d : DIM_UNKNOWN);
     uint32_t again = body->n_outputs ? body->outputs[0] : NONE;
-    if (!t.open && !always_true(graph, again)) t.upper_bound = true;
-    return t;
+    return t.open || always_true(graph, again) ? t : stopped_by_data(graph, t);
 }
 
 /* Scan-8 has a leading batch axis in every input and lengths as input 0; from 9 on an axis for each scanned input. */
@@ -200,7 +207,8 @@ static void count_if(struct counting *c, const struct node *node, struct context
     if (!known) context.upper_bound = true;
     count_body(c, then->body, context);
     count_body(c, other->body, context);
-    bool taken = known ? v->at[0].d.value != 0 : !is_dearer(c, other->body, then->body);
+    bool least = c->graph->data_case == DATA_LEAST;
+    bool taken = known ? v->at[0].d.value != 0 : least == is_dearer(c, other->body, then->body);
     drop_body(c, taken ? other->body : then->body);
 }
 

@@ -30,6 +30,19 @@ const struct tensor *node_result(const struct graph *, const struct node *, uint
 int64_t count_in(const struct graph *, const struct node *, uint32_t input, struct cost *);
 int64_t count_out(const struct graph *, const struct node *, uint32_t output, struct cost *);
 
+int64_t region_ratio(const struct node *); /* of RoiAlign: points sampled along each side of a bin */
+
+struct suppression { /* NonMaxSuppression */
+    int64_t lists;   /* of every batch and class */
+    int64_t boxes;   /* of one; as many as there are, whatever the threshold of scores leaves */
+    int64_t most;    /* kept at most */
+    int64_t pairs;   /* compared, of one list, in the graph's data case */
+    bool nothing;    /* no overlap is too large: all are kept */
+};
+
+/* False when its sizes are not known. */
+bool suppression_read(struct graph *, const struct node *, struct suppression *, struct cost *);
+
 cost_fn cost_attention, cost_bytes, cost_conv, cost_conv_transpose, cost_dft, cost_einsum, cost_elementwise,
     cost_gather, cost_gemm, cost_matmul, cost_matmul_nbits, cost_moe, cost_none, cost_norm, cost_pool, cost_reduce,
     cost_resize, cost_rnn, cost_rotary, cost_softmax, cost_sort, cost_stft;

@@ -60,11 +60,16 @@ void cost_elementwise(struct graph *graph, const struct node *node, struct cost 
     cost->flops = count_mul(each, count_out(graph, node, 0, cost));
 }
 
-/* RoiAlign samples each bin in sampling_ratio^2 points of four neighbours; by default as many as the region needs, for
- * which two a side stand. Regions of MaxRoiPool are taken as large as the image. */
-static int64_t region_flops(struct graph *graph, const struct node *node, struct cost *cost) {
+/* By default as many as the region needs, for which two stand. */
+int64_t region_ratio(const struct node *node) {
     int64_t ratio = node_int(node, "sampling_ratio", 0);
-    if (ratio < 1) ratio = 2;
+    return ratio < 1 ? 2 : ratio;
+}
+
+/* RoiAlign samples each bin in sampling_ratio^2 points of four neighbours. Regions of MaxRoiPool are taken as large as
+ * the image. */
+static int64_t region_flops(struct graph *graph, const struct node *node, struct cost *cost) {
+    int64_t ratio = region_ratio(node);
     if (node->op == OP_RoiAlign)
         return count_mul(count_out(graph, node, 0, cost), num_mul_sat(4, num_mul_sat(ratio, ratio)));
     const struct tensor *rois = node_tensor(graph, node, 1);
@@ -141,10 +146,55 @@ void cost_resize(struct graph *graph, const struct node *node, struct cost *cost
     cost->flops = count_mul(count_elements(graph, y, cost), taps);
 }
 
-/* n log n comparisons for n elements along the sorted axis; for boxes, the sort and a comparison with each kept one. */
+static int64_t constant_of(const struct graph *graph, const struct node *node, uint32_t input, int64_t otherwise) {
+    const struct tensor *t = node_tensor(graph, node, input);
+    const struct value *v = t ? t->value : NULL;
+    return v && !v->is_float && v->n == 1 && dim_is_number(v->at[0].d) ? v->at[0].d.value : otherwise;
+}
+
+static int64_t smaller(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+
+/* Boxes are taken by score until enough are kept, each compared with those kept before it until one suppresses it: half
+ * of them on average. Most are compared when the last box completes what may be kept, fewest when the first stands for
+ * all others. Expected is one box kept in five: detectors have three to nine anchors at a place, one of which stays. */
+static int64_t count_pairs(const struct suppression *s, enum data_case at) {
+    enum { ANCHORS = 5 };
+    int64_t all_kept = num_mul_sat(s->most, s->most) / 2, looked_at = smaller(s->boxes, num_mul_sat(s->most, ANCHORS));
+    if (s->nothing) return all_kept;
+    if (at == DATA_LEAST) return smaller(s->boxes, all_kept);
+    if (at == DATA_MOST) return num_mul_sat(s->boxes, s->most) / 2;
+    return num_mul_sat(looked_at, num_ceildiv(looked_at, ANCHORS)) / 2;
+}
+
+bool suppression_read(struct graph *graph, const struct node *node, struct suppression *s, struct cost *cost) {
+    const struct tensor *scores = node_tensor(graph, node, 1);
+    if (!scores || scores->rank != 3) return false;
+    s->boxes = count_dim(graph, scores->dims[2], cost);
+    s->lists = count_mul(count_dim(graph, scores->dims[0], cost), count_dim(graph, scores->dims[1], cost));
+    if (s->boxes < 0 || s->lists < 0) return false;
+    s->nothing = suppresses_nothing(graph, node);
+    s->most = constant_of(graph, node, 2, node_in(node, 2) == NONE ? 0 : s->boxes);
+    if (s->most < 0 || s->most > s->boxes) s->most = s->boxes;
+    s->pairs = count_pairs(s, graph->data_case);
+    return true;
+}
+
+static void cost_suppression(struct graph *graph, const struct node *node, struct cost *cost) {
+    struct suppression s;
+    cost->flops = -1;
+    if (suppression_read(graph, node, &s, cost))
+        cost->flops = num_mul_sat(s.lists, num_add_sat(num_mul_sat(s.boxes, count_log2(s.boxes)), s.pairs));
+}
+
+/* n log n comparisons for n elements along the sorted axis; for boxes also those with each other. */
 void cost_sort(struct graph *graph, const struct node *node, struct cost *cost) {
-    uint32_t scores = node->op == OP_NonMaxSuppression ? 1 : 0;
-    const struct tensor *x = node_tensor(graph, node, scores);
+    if (node->op == OP_NonMaxSuppression) {
+        cost_suppression(graph, node, cost);
+        return;
+    }
+    const struct tensor *x = node_tensor(graph, node, 0);
     int64_t n = count_elements(graph, x, cost), along = n;
     if (n < 0 || x->rank < 1) {
         cost->flops = n;
@@ -152,7 +202,7 @@ void cost_sort(struct graph *graph, const struct node *node, struct cost *cost) 
     }
     int64_t axis = node_int(node, "axis", -1);
     if (axis < 0) axis += x->rank;
-    bool whole = node->op != OP_TopK && node->op != OP_NonMaxSuppression && !node_attr(node, "axis");
+    bool whole = node->op != OP_TopK && !node_attr(node, "axis");
     if (!whole && axis >= 0 && axis < x->rank) along = count_dim(graph, x->dims[axis], cost);
     cost->flops = count_mul(n, count_log2(along));
 }

@@ -83,4 +83,9 @@ struct attention {
 /* Sizes that cannot be told stay unknown. */
 void attention_read(struct graph *, const struct node *, struct attention *);
 
+/* ---- Boxes (shape_index.c) ---- */
+
+/* A NonMaxSuppression whose threshold no overlap exceeds. */
+bool suppresses_nothing(struct graph *, const struct node *);
+
 #endif

@@ -173,6 +173,27 @@ void lowering_skip(struct lowering *l, uint32_t id) {
         if (node->outputs[o] != NONE) l->maker[node->outputs[o]] = latest;
 }
 
+static void pass_makers(struct lowering *l, const uint32_t *to, uint32_t n_to, const uint32_t *from, uint32_t n_from) {
+    uint32_t n = n_to < n_from ? n_to : n_from;
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t tensor = to[n_to - n + i], source = from[n_from - n + i];
+        if (tensor != NONE && source != NONE) l->maker[tensor] = l->maker[source];
+    }
+}
+
+void lowering_bodies(struct lowering *l, uint32_t id, void (*lower)(void *user, uint32_t body), void *user) {
+    const struct node *node = &l->graph->nodes[id];
+    for (uint32_t i = 0; i < node->n_attrs; i++) {
+        if (node->attrs[i].type != AT_GRAPH) continue;
+        const struct body *body = &l->graph->bodies[node->attrs[i].body];
+        size_t before = l->workload->n_kernels;
+        pass_makers(l, body->inputs, body->n_inputs, node->inputs, node->n_inputs);
+        lower(user, node->attrs[i].body);
+        if (l->workload->n_kernels > before)
+            pass_makers(l, node->outputs, node->n_outputs, body->outputs, body->n_outputs);
+    }
+}
+
 void lowering_cover(struct lowering *l, uint32_t kernel, uint32_t node) {
     uint32_t link = add_link(l, node);
     struct assembly *a = &l->kernels[kernel];
@@ -213,6 +234,7 @@ static void count_coverage(struct lowering *l) {
         if (node->dead || cost->runs == 0) continue;
         l->workload->graph_nodes++;
         l->workload->data_dependent_nodes += cost->upper_bound;
+        l->workload->open_nodes += cost->open_loop;
         bool known = cost->macs >= 0 && cost->flops >= 0 && cost->read_bytes >= 0 && cost->write_bytes >= 0;
         if (node->op == OP_UNKNOWN || !known) PUSH(l->arena, l->workload, uncovered, (uint32_t)i);
     }

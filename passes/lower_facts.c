@@ -215,6 +215,28 @@ static void plain_facts(const struct graph *g, const struct node *node, struct k
     k->c_in = axis_size(g, x, (int32_t)node_int(node, "axis", k->kind == KC_NORM ? 1 : -1));
 }
 
+/* RoiAlign: points sampled for an output, each between four pixels. */
+static void region_facts(const struct graph *g, const struct node *node, struct kernel *k) {
+    plain_facts(g, node, k);
+    int64_t ratio = region_ratio(node);
+    if (node->op == OP_RoiAlign) k->reduction = num_mul_sat(ratio, ratio);
+}
+
+/* batch lists of c_in elements. */
+static void sort_facts(struct graph *g, const struct node *node, struct kernel *k) {
+    struct suppression s;
+    struct cost bound = {0};
+    plain_facts(g, node, k);
+    if (node->op == OP_NonMaxSuppression) {
+        if (!suppression_read(g, node, &s, &bound)) return;
+        k->batch = s.lists;
+        k->c_in = s.boxes;
+        k->pairs = s.pairs;
+        return;
+    }
+    k->batch = k->c_in ? elements(g, node_tensor(g, node, 0)) / k->c_in : 0;
+}
+
 static enum dtype main_dtype(const struct graph *g, const struct node *node) {
     struct operands operands = node_operands(node);
     const struct tensor *x = node_tensor(g, node, operands.data), *y = node_result(g, node, 0);
@@ -232,7 +254,7 @@ void kernel_facts(struct graph *g, const struct node *node, struct kernel *k) {
         break;
     case KC_POOL:
         if (!node_attr(node, "kernel_shape") || !window_facts(g, node, node_tensor(g, node, 0), k))
-            plain_facts(g, node, k);
+            region_facts(g, node, k);
         break;
     case KC_GLOBAL_POOL:
         whole_image_facts(g, node, k);
@@ -251,6 +273,9 @@ void kernel_facts(struct graph *g, const struct node *node, struct kernel *k) {
         break;
     case KC_RNN:
         recurrent_facts(g, node, k);
+        break;
+    case KC_SORT:
+        sort_facts(g, node, k);
         break;
     default:
         plain_facts(g, node, k);

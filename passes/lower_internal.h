@@ -39,6 +39,10 @@ uint32_t lowering_open(struct lowering *, uint32_t node, const struct cost *);
 void lowering_join(struct lowering *, uint32_t kernel, uint32_t node, const struct cost *, bool folded);
 /* The node launches nothing: its outputs are its inputs' (views, shapes, host work). */
 void lowering_skip(struct lowering *, uint32_t node);
+/* Lowers the bodies of a control node in place, by `lower`. What goes in and out is matched from the end: a Loop's body
+ * has its counter and condition in front, and returns the condition first; scanned and carried values keep their order.
+ */
+void lowering_bodies(struct lowering *, uint32_t node, void (*lower)(void *user, uint32_t body), void *user);
 /* Names a node of the model as one that the kernel stands for. */
 void lowering_cover(struct lowering *, uint32_t kernel, uint32_t node);
 void lowering_finish(struct lowering *); /* flattens the lists, sums the totals, hands the workload to the run */

@@ -104,40 +104,17 @@ static void lower_node(struct lowering *l, uint32_t id) {
     lowering_cover(l, kernel, id);
 }
 
-static void lower_body(struct lowering *, uint32_t body);
-
-static void pass_makers(struct lowering *l, const uint32_t *to, uint32_t n_to, const uint32_t *from, uint32_t n_from) {
-    for (uint32_t i = 0; i < n_to && i < n_from; i++)
-        if (to[i] != NONE && from[i] != NONE) l->maker[to[i]] = l->maker[from[i]];
-}
-
-/* Bodies run in place. What goes in and out is matched from the end: a Loop's body has its counter and condition in
- * front, and returns the condition first; scanned and carried values keep their order. */
-static void lower_control(struct lowering *l, uint32_t id) {
-    const struct node *node = &l->graph->nodes[id];
-    lowering_skip(l, id);
-    for (uint32_t i = 0; i < node->n_attrs; i++) {
-        if (node->attrs[i].type != AT_GRAPH) continue;
-        const struct body *body = &l->graph->bodies[node->attrs[i].body];
-        uint32_t in = node->n_inputs < body->n_inputs ? node->n_inputs : body->n_inputs;
-        uint32_t out = node->n_outputs < body->n_outputs ? node->n_outputs : body->n_outputs;
-        pass_makers(l, body->inputs + (body->n_inputs - in), in, node->inputs + (node->n_inputs - in), in);
-        size_t before = l->workload->n_kernels;
-        lower_body(l, node->attrs[i].body);
-        if (l->workload->n_kernels > before)
-            pass_makers(l, node->outputs + (node->n_outputs - out), out, body->outputs + (body->n_outputs - out), out);
-    }
-}
-
-static void lower_body(struct lowering *l, uint32_t body) {
+static void lower_body(void *lowering, uint32_t body) {
+    struct lowering *l = lowering;
     const struct body *b = &l->graph->bodies[body];
     for (size_t i = 0; i < b->n_nodes; i++) {
         uint32_t id = b->nodes[i];
         const struct node *node = &l->graph->nodes[id];
         if (node->dead || l->run->costs[id].runs == 0) continue;
-        if (op_table[node->op].flags & F_CONTROL)
-            lower_control(l, id);
-        else if (launches_nothing(node))
+        if (op_table[node->op].flags & F_CONTROL) {
+            lowering_skip(l, id);
+            lowering_bodies(l, id, lower_body, l);
+        } else if (launches_nothing(node))
             lowering_skip(l, id);
         else
             lower_node(l, id);

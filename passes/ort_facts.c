@@ -1,18 +1,21 @@
 /* What the speed of the runtime's kernels depends on besides their sizes. */
+#include "cost_internal.h"
 #include "ort_graph.h"
 
 #include <string.h>
 
-static int64_t size_at(const struct tensor *t, int32_t axis) {
+static int64_t size_at(const struct ort_graph *o, const struct tensor *t, int32_t axis) {
+    struct cost bound = {0};
     if (axis < 0) axis += t->rank;
-    return axis >= 0 && axis < t->rank && dim_is_number(t->dims[axis]) ? t->dims[axis].value : 1;
+    int64_t n = axis >= 0 && axis < t->rank ? count_dim(o->g, t->dims[axis], &bound) : 1;
+    return n < 0 ? 1 : n;
 }
 
 /* Elements from axis on; negative axes count from the end. */
-static int64_t inner_size(const struct tensor *t, int64_t axis) {
+static int64_t inner_size(const struct ort_graph *o, const struct tensor *t, int64_t axis) {
     int64_t n = 1;
     if (axis < 0) axis += t->rank;
-    for (int32_t i = axis > 0 ? (int32_t)axis : 0; i < t->rank; i++) n = num_mul_sat(n, size_at(t, i));
+    for (int32_t i = axis > 0 ? (int32_t)axis : 0; i < t->rank; i++) n = num_mul_sat(n, size_at(o, t, i));
     return n;
 }
 
@@ -25,12 +28,13 @@ static int32_t conv_variant(const struct node *node) {
     return node_int(node, "direct", 0) ? CONV_FROM_NCHW : CONV_NCHWC;
 }
 
-static enum broadcast broadcast_of(const struct tensor *whole, const struct tensor *part) {
-    int64_t n = inner_size(part, 0);
-    if (n == inner_size(whole, 0)) return BCAST_NONE;
+static enum broadcast broadcast_of(const struct ort_graph *o, const struct tensor *whole, const struct tensor *part) {
+    int64_t n = inner_size(o, part, 0);
+    if (n == inner_size(o, whole, 0)) return BCAST_NONE;
     if (n == 1) return BCAST_SCALAR;
-    if (n == size_at(whole, -1) && size_at(part, -1) == n) return BCAST_LAST;
-    if (whole->rank >= 3 && n == size_at(whole, 1) * size_at(part, 0) && size_at(part, -1) == 1) return BCAST_CHANNEL;
+    if (n == size_at(o, whole, -1) && size_at(o, part, -1) == n) return BCAST_LAST;
+    if (whole->rank >= 3 && n == size_at(o, whole, 1) * size_at(o, part, 0) && size_at(o, part, -1) == 1)
+        return BCAST_CHANNEL;
     return BCAST_OTHER;
 }
 
@@ -40,42 +44,44 @@ static int32_t elementwise_variant(const struct ort_graph *o, const struct node 
     enum broadcast worst = BCAST_NONE;
     for (uint32_t i = 0; i < node->n_inputs && whole->rank >= 0; i++) {
         if (node->inputs[i] == NONE || ort_tensor(o, node->inputs[i])->rank < 0) continue;
-        enum broadcast b = broadcast_of(whole, ort_tensor(o, node->inputs[i]));
+        enum broadcast b = broadcast_of(o, whole, ort_tensor(o, node->inputs[i]));
         if (b > worst) worst = b;
     }
     return (int32_t)worst;
 }
 
 /* How much of the innermost axes a Transpose leaves in place. */
-static void transpose_facts(const struct node *node, const struct tensor *x, struct kernel *k) {
+static void transpose_facts(const struct ort_graph *o, const struct node *node, const struct tensor *x,
+                            struct kernel *k) {
     size_t n;
     const int64_t *perm = node_ints(node, "perm", &n);
     int32_t kept = x->rank;
     while (perm && kept > 0 && (size_t)kept <= n && perm[kept - 1] == kept - 1) kept--;
-    k->chunk = perm ? inner_size(x, kept) : 1;
+    k->chunk = perm ? inner_size(o, x, kept) : 1;
     k->variant = k->chunk == 1;
 }
 
-static void softmax_facts(const struct node *node, const struct tensor *x, struct kernel *k) {
+static void softmax_facts(const struct ort_graph *o, const struct node *node, const struct tensor *x,
+                          struct kernel *k) {
     int64_t axis = node_int(node, "axis", -1);
     bool last = axis == -1 || axis == x->rank - 1;
-    k->chunk = last ? size_at(x, -1) : size_at(x, (int32_t)axis);
+    k->chunk = last ? size_at(o, x, -1) : size_at(o, x, (int32_t)axis);
     k->variant = !last;
 }
 
-static int64_t reduced_elements(const struct tensor *x, const struct tensor *y) {
-    int64_t out = inner_size(y, 0);
-    return out ? inner_size(x, 0) / out : 0;
+static int64_t reduced_elements(const struct ort_graph *o, const struct tensor *x, const struct tensor *y) {
+    int64_t out = inner_size(o, y, 0);
+    return out ? inner_size(o, x, 0) / out : 0;
 }
 
 static void move_facts(const struct ort_graph *o, const struct node *node, const struct tensor *x, struct kernel *k) {
     const struct tensor *y = ort_tensor(o, node_out(node, 0));
     if (!strcmp(node->op_type, "Transpose"))
-        transpose_facts(node, x, k);
+        transpose_facts(o, node, x, k);
     else if (!strcmp(node->op_type, "Concat") || !strcmp(node->op_type, "Split"))
-        k->chunk = inner_size(x, node_int(node, "axis", 0));
+        k->chunk = inner_size(o, x, node_int(node, "axis", 0));
     else
-        k->chunk = y->rank > 0 ? size_at(y, -1) : 1;
+        k->chunk = y->rank > 0 ? size_at(o, y, -1) : 1;
 }
 
 void ort_facts(const struct ort_graph *o, uint32_t id, struct kernel *k) {
@@ -98,15 +104,15 @@ void ort_facts(const struct ort_graph *o, uint32_t id, struct kernel *k) {
         k->variant = is_blocked(node);
         break;
     case KC_SOFTMAX:
-        softmax_facts(node, x, k);
+        softmax_facts(o, node, x, k);
         break;
     case KC_NORM:
-        k->chunk = k->op[0] == 'L' || k->op[0] == 'S' ? size_at(x, -1) : inner_size(x, 2);
+        k->chunk = k->op[0] == 'L' || k->op[0] == 'S' ? size_at(o, x, -1) : inner_size(o, x, 2);
         break;
     case KC_REDUCE:
     case KC_GLOBAL_POOL:
         k->variant = is_blocked(node);
-        k->chunk = reduced_elements(x, ort_tensor(o, node_out(node, 0)));
+        k->chunk = reduced_elements(o, x, ort_tensor(o, node_out(node, 0)));
         break;
     case KC_RESIZE:
         k->variant = strcmp(node_string(node, "mode", "nearest"), "nearest") != 0;

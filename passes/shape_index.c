@@ -1,5 +1,6 @@
 /* Shapes of operators that pick elements: by index, by condition, by rank. What they pick by condition has a size that
  * depends on data: a symbol with the upper bound the input gives. */
+#include "geometry.h"
 #include "shape_internal.h"
 
 #include <string.h>
@@ -165,6 +166,13 @@ enum status shape_topk(struct infer *in) {
     return infer_set(in, 1, DT_INT64, dims, rank);
 }
 
+bool suppresses_nothing(struct graph *graph, const struct node *node) {
+    const struct tensor *t = node_tensor(graph, node, 3);
+    const struct value *v = t ? t->value ? t->value : tensor_read(graph, t) : NULL;
+    return v && v->is_float && v->n == 1 && v->at[0].f * (double)v->at[0].d.value >= 1;
+}
+
+/* How many are kept depends on the boxes, unless all are. */
 enum status shape_nms(struct infer *in) {
     TRY(infer_want_rank(in, 0, "boxes", 3, 3));
     TRY(infer_want_rank(in, 1, "scores", 3, 3));
@@ -177,7 +185,8 @@ enum status shape_nms(struct infer *in) {
     dim most = dim_mul(g, dim_mul(g, infer_dim(in, 1, 0), infer_dim(in, 1, 1)), per_class);
     if (dim_is(per_class, 0)) most = DIM(0);
     int64_t hi = upper_bound(in, most);
-    dim dims[2] = {infer_fresh(in, 0, 0, hi < 0 ? 0 : hi), DIM(3)};
+    bool all = suppresses_nothing(g, in->node) && !infer_has(in, 4) && !dim_is_unknown(most);
+    dim dims[2] = {all ? most : infer_fresh(in, 0, 0, hi < 0 ? 0 : hi), DIM(3)};
     return infer_set(in, 0, DT_INT64, dims, 2);
 }
 

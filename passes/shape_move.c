@@ -12,10 +12,10 @@ static int32_t known_rank(const struct infer *in) {
 }
 
 /* The inputs' sizes along the axis, added up. A sum with more terms than an expression holds becomes a symbol within
- * the same bounds. */
+ * the same bounds, expected where they are. */
 static dim concat_size(struct infer *in, int32_t axis) {
     dim sum = DIM(0);
-    int64_t lo = 0, hi = 0;
+    int64_t lo = 0, hi = 0, expected = 0;
     bool known = true;
     for (uint32_t i = 0; i < in->node->n_inputs; i++) {
         if (!infer_has(in, i)) continue;
@@ -24,10 +24,14 @@ static dim concat_size(struct infer *in, int32_t axis) {
         dim_bounds(in->graph, part, &part_lo, &part_hi);
         lo = num_add_sat(lo, part_lo);
         hi = num_add_sat(hi, part_hi);
+        expected = num_add_sat(expected, dim_expected(in->graph, part));
         known &= !dim_is_unknown(part);
         sum = dim_add(in->graph, sum, part);
     }
-    return known && dim_is_unknown(sum) ? infer_fresh(in, 0, lo, hi) : sum;
+    if (!known || !dim_is_unknown(sum)) return sum;
+    dim whole = infer_fresh(in, 0, lo, hi);
+    dim_expect(in->graph, whole, expected);
+    return whole;
 }
 
 enum status shape_concat(struct infer *in) {

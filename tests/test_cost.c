@@ -48,6 +48,40 @@ Test(cost, sizes_that_depend_on_data_count_at_their_bound) {
     cr_assert_eq(run.workload->data_dependent_nodes, 2);
 }
 
+static int64_t suppression_flops(int64_t most, float threshold, enum data_case at) {
+    uint32_t boxes = build_input(&b, "boxes", DT_FLOAT, (int64_t[]){2, 1000, 4}, 3);
+    uint32_t scores = build_input(&b, "scores", DT_FLOAT, (int64_t[]){2, 3, 1000}, 3);
+    uint32_t iou = build_weight(&b, DT_FLOAT, NULL, 0, 1);
+    b.graph->tensors[iou].data = (struct data){ENC_RAW, NONE, 0, sizeof threshold, (const uint8_t *)&threshold};
+    uint32_t inputs[] = {boxes, scores, build_ints(&b, &most, 1), iou};
+    uint32_t kept = build_node(&b, "NonMaxSuppression", inputs, 4, NULL, 0);
+    build_output(&b, kept, "out");
+    b.graph->data_case = at;
+    run_all(NULL);
+    return cost_of(kept)->flops / 6 - 1000 * 10;
+}
+
+Test(cost, boxes_are_compared_with_those_kept) {
+    cr_assert_eq(suppression_flops(5000, 0.5f, DATA_EXPECTED), 1000 * 200 / 2);
+}
+
+Test(cost, all_boxes_may_be_kept) {
+    cr_assert_eq(suppression_flops(5000, 0.5f, DATA_MOST), 1000 * 1000 / 2);
+}
+
+Test(cost, one_box_may_stand_for_all) {
+    cr_assert_eq(suppression_flops(5000, 0.5f, DATA_LEAST), 1000);
+}
+
+Test(cost, no_more_boxes_are_looked_at_once_enough_are_kept) {
+    cr_assert_eq(suppression_flops(20, 0.5f, DATA_EXPECTED), 100 * 20 / 2);
+}
+
+Test(cost, a_threshold_of_one_keeps_all) {
+    cr_assert_eq(suppression_flops(5000, 1.0f, DATA_LEAST), 1000 * 1000 / 2);
+    cr_assert_eq(run.workload->data_dependent_nodes, 0);
+}
+
 Test(cost, counts_saturate) {
     const int64_t huge = INT64_C(1) << 40;
     uint32_t x = build_input(&b, "x", DT_FLOAT, (int64_t[]){huge, huge}, 2);

@@ -100,6 +100,35 @@ Test(dim, least_and_greatest) {
     cr_assert_str_eq(text(dim_max(g, n, h)), "max(n,h)");
 }
 
+static int64_t settled(dim d) {
+    int64_t lo, hi;
+    dim_bounds(g, d, &lo, &hi);
+    cr_assert_eq(lo, hi);
+    return lo;
+}
+
+Test(dim, sizes_that_depend_on_data_settle) {
+    dim d = dim_fresh(g, "found", 0, 300), all = dim_fresh(g, "all", 0, 900), few = dim_min(g, d, DIM(100));
+    dim_expect(g, all, 7);
+    cr_assert_eq(dim_expected(g, add(mul(few, 2), 1)), 201);
+    cr_assert_eq(dim_expected(g, quo(d, 4)), 37);
+    dim_settle(g, DATA_EXPECTED);
+    cr_assert_eq(settled(d), 150);
+    cr_assert_eq(settled(few), 100);
+    cr_assert_eq(settled(all), 7);
+}
+
+Test(dim, sizes_settle_at_the_least_and_the_most) {
+    dim d = dim_fresh(g, "found", 3, 300), few = dim_min(g, d, DIM(100));
+    struct graph *least = graph_clone(g, &arena);
+    dim_settle(g, DATA_MOST);
+    cr_assert_eq(settled(quo(d, 7)), 42);
+    cr_assert_eq(settled(few), 100);
+    g = least;
+    dim_settle(g, DATA_LEAST);
+    cr_assert_eq(settled(few), 3);
+}
+
 Test(dim, substitutes_inside_functions) {
     dim d = dim_mul(g, add(quo(add(h, -1), 2), 1), n);
     cr_assert(dim_same(dim_substitute(g, d, "h", 224), mul(n, 112)));

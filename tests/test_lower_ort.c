@@ -130,6 +130,46 @@ Test(lower_ort, a_product_and_its_bias_lie_between_reshapes) {
     expect("Reshape Gemm Reshape");
 }
 
+/* One Relu, or two of them. */
+static uint32_t branches(uint32_t condition, uint32_t x) {
+    struct attr attrs[2];
+    for (int k = 0; k < 2; k++) {
+        uint32_t body = graph_add_body(b.graph, 0, NONE, k ? "two" : "one"), last = x;
+        for (int i = 0; i <= k; i++) {
+            uint32_t next = graph_add_tensor(b.graph, body, "");
+            graph_add_node(b.graph, body, "Relu", "", "", &last, 1, &next, 1, NULL, 0);
+            last = next;
+        }
+        struct body *made = &b.graph->bodies[body];
+        made->outputs = arena_copy(&arena, &last, sizeof last);
+        made->n_outputs = 1;
+        attrs[k] = (struct attr){.name = k ? "else_branch" : "then_branch", .type = AT_GRAPH, .body = body};
+    }
+    uint32_t owner = (uint32_t)b.graph->n_nodes, out = build_node(&b, "If", &condition, 1, attrs, 2);
+    for (int k = 0; k < 2; k++) b.graph->bodies[attrs[k].body].owner = owner;
+    return out;
+}
+
+Test(lower_ort, the_dearer_branch_runs) {
+    uint32_t condition = build_input(&b, "c", DT_BOOL, NULL, 0), x = image(3, 16);
+    build_output(&b, build_unary(&b, "Sigmoid", branches(condition, x)), "out");
+    expect("If Relu Relu Sigmoid");
+    cr_assert_eq(run.workload->least->n_kernels, 3);
+    cr_assert_eq(run.workload->most->n_kernels, 4);
+    const struct kernel *last = &run.workload->kernels[3];
+    cr_assert_eq(run.workload->preds[last->first_pred], 2, "what the branch gave");
+}
+
+Test(lower_ort, what_data_decide_is_priced_three_times) {
+    uint32_t x = build_input(&b, "x", DT_FLOAT, (int64_t[]){10, 10}, 2), found = build_unary(&b, "NonZero", x);
+    uint32_t floats = build_node(&b, "Cast", &found, 1, (struct attr[]){attr_int(&b, "to", DT_FLOAT)}, 1);
+    build_output(&b, floats, "out");
+    expect("NonZero Cast");
+    cr_assert_eq(run.workload->kernels[1].out_bytes, 2 * 50 * 4);
+    cr_assert_eq(run.workload->least->kernels[1].out_bytes, 0);
+    cr_assert_eq(run.workload->most->kernels[1].out_bytes, 2 * 100 * 4);
+}
+
 Test(lower_ort, reshapes_in_a_row_are_one) {
     uint32_t x = build_input(&b, "tokens", DT_FLOAT, (int64_t[]){1, 10, 64}, 3);
     x = build_binary(&b, "MatMul", x, constant((int64_t[]){64, 32}, 2));
