@@ -75,6 +75,15 @@ static enum status gather(ol_model *m, const struct target *t, struct model_inpu
     return ST_OK;
 }
 
+static void warn_of_data(ol_model *m, const struct target *t, const struct workload *w) {
+    const char *priced = "are priced at the largest they can be";
+    if (w->most) priced = "are priced as expected";
+    if (w->most && t->calibrated) priced = "are priced as expected; the interval reaches from the least to the most";
+    if (w->data_dependent_nodes)
+        diag_warn(&m->base.diag, "%s: %lld nodes whose sizes depend on data %s", m->graph->path,
+                  (long long)w->data_dependent_nodes, priced);
+}
+
 enum status model_predict(ol_model *m, const struct target *t, const ol_estimate **out) {
     struct model_input input = {0};
     const struct lowered *own;
@@ -83,9 +92,7 @@ enum status model_predict(ol_model *m, const struct target *t, const ol_estimate
     TRY(model_check_closed(m));
     TRY(gather(m, t, &input, &own));
     TRY(predict(t, &input, &m->base.arena, &estimate, &m->base.diag));
-    if (own->workload->data_dependent_nodes)
-        diag_warn(&m->base.diag, "%s: %lld nodes whose sizes depend on data are priced at the largest they can be",
-                  m->graph->path, (long long)own->workload->data_dependent_nodes);
+    warn_of_data(m, t, own->workload);
     if (estimate.extrapolated)
         diag_warn(&m->base.diag, "%s: lies far outside of what target %s was fitted on", m->graph->path, t->name);
     *out = show(m, t, own, &estimate, &m->base.arena);

@@ -205,6 +205,7 @@ struct prediction {
     int64_t macs;
     size_t n_kernels;
     int extrapolated;
+    int64_t data_dependent_nodes;
     char *kernels;    /* in the output's format; NULL when not asked for */
     char *unresolved; /* as JSON; else as text */
 };

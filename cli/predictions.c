@@ -30,6 +30,7 @@ static void keep(struct work *w, size_t model, size_t target, const ol_estimate 
                             .macs = e->macs,
                             .n_kernels = e->n_kernels,
                             .extrapolated = e->extrapolated,
+                            .data_dependent_nodes = e->data_dependent_nodes,
                             .kernels = wants_kernels ? render_kernels(w->options, e) : NULL,
                             .unresolved = render_unresolved(w->options, e)};
 }

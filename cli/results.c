@@ -23,6 +23,7 @@ static void json_result(struct json *j, const struct results *r, size_t i) {
     json_key(j, "kernels"), json_raw(j, p->kernels);
     json_key(j, "coverage"), json_double(j, p->coverage);
     json_key(j, "extrapolated"), json_bool(j, p->extrapolated);
+    if (p->data_dependent_nodes) json_key(j, "data_dependent_nodes"), json_int(j, p->data_dependent_nodes);
     json_key(j, "unresolved"), json_raw(j, p->unresolved);
     if (r->budget_ms > 0) json_key(j, "within_budget"), json_bool(j, is_within(r, p));
     json_close(j, '}');

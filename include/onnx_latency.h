@@ -213,7 +213,7 @@ typedef struct ol_estimate {
     double coverage;                 /* share of the nodes the prediction accounts for */
     int extrapolated;                /* far outside what the target was fitted on */
     int64_t macs, params, peak_memory_bytes;
-    int64_t data_dependent_nodes; /* priced at the largest their sizes can be */
+    int64_t data_dependent_nodes; /* priced at the largest their sizes can be, or in between ("ort" runtimes) */
     size_t n_kernels, n_unresolved;
     const ol_kernel *kernels;        /* in execution order; their times sum to latency_ms */
     const ol_unresolved *unresolved; /* the nodes that latency_ms leaves out */

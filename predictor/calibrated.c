@@ -11,9 +11,10 @@
 #define FAR          4.5  /* distance from which nothing like the kernel was measured */
 #define DOUBT        0.5  /* relative error of kernels nothing is known about */
 #define COMMON       0.02 /* relative error of everything together: the machine's clock, the day */
-#define OPEN         1.3  /* deviation where data decide what runs: a detector's boxes may take 8 times all else */
+#define OPEN         1.3  /* deviation where a loop of unknown length runs */
 #define LEAST_US     0.1
-#define MEMORY_US_MB 100 /* for a class without kin: 10 GB/s */
+#define MEMORY_US_MB 100    /* for a class without kin: 10 GB/s */
+#define SORT_US      1.5e-3 /* a comparison, where none was measured */
 
 static const struct calibrated_class *find_class(const struct calibrated *c, const char *name) {
     for (size_t i = 0; i < c->n_classes; i++)
@@ -102,6 +103,7 @@ void calibrated_kernel(const struct calibrated *c, const struct kernel *k, int64
     *g = (struct kernel_guess){.doubtful = is_kin, .error = DOUBT};
     if (!class) {
         g->us = LEAST_US + ((double)k->in_bytes + (double)k->out_bytes) / 1e6 * MEMORY_US_MB;
+        if (k->kind == KC_SORT) g->us += (double)k->flops * SORT_US;
         g->doubtful = true;
         return;
     }
@@ -128,30 +130,49 @@ double calibrated_deviation(const struct class_time *times, size_t n, double us)
     return sqrt(square);
 }
 
-/* Doubtful kernels may all be wrong the same way: their share widens the interval in full. */
-void predict_calibrated(const struct target *t, const struct workload *w, struct estimate *e) {
-    const struct calibrated *c = t->calibrated;
-    struct class_time times[MOST_CLASSES] = {{0}};
-    double doubtful_ms = 0;
-    for (size_t i = 0; i < c->n_classes; i++) times[i].error = c->classes[i].error;
+struct sum { /* of a workload's kernels */
+    double ms, doubtful_ms;
+    struct class_time times[MOST_CLASSES];
+};
+
+/* `kernels`: each one's share; may be NULL. */
+static void add_up(const struct calibrated *c, const struct workload *w, struct sum *sum,
+                   struct kernel_estimate *kernels) {
+    *sum = (struct sum){.ms = w->n_kernels ? 0 : c->run_us * 1e-3};
+    for (size_t i = 0; i < c->n_classes; i++) sum->times[i].error = c->classes[i].error;
     for (size_t i = 0; i < w->n_kernels; i++) {
         const struct kernel *k = &w->kernels[i];
         struct kernel_guess g;
         calibrated_kernel(c, k, w->weight_bytes, &g);
         double ms = (g.us * c->scale * (double)k->count + c->run_us / (double)w->n_kernels) * 1e-3;
-        e->kernels[i] = (struct kernel_estimate){ms, bound_of(k, g.us)};
-        e->ms += ms;
+        if (kernels) kernels[i] = (struct kernel_estimate){ms, bound_of(k, g.us)};
+        sum->ms += ms;
         if (g.doubtful)
-            doubtful_ms += ms * g.error;
+            sum->doubtful_ms += ms * g.error;
         else
-            times[g.class - c->classes].us += ms * 1e3;
+            sum->times[g.class - c->classes].us += ms * 1e3;
     }
-    if (!w->n_kernels) e->ms = c->run_us * 1e-3;
-    double known = e->ms > 0 ? calibrated_deviation(times, c->n_classes, e->ms * 1e3) * c->widening : 0;
-    double doubt = e->ms > 0 ? doubtful_ms / e->ms : 0;
-    if (w->data_dependent_nodes) doubt = hypot(doubt, OPEN);
-    double deviation = hypot(known, doubt);
-    e->lo_ms = e->ms / exp(Z90 * deviation);
-    e->hi_ms = e->ms * exp(Z90 * deviation);
+}
+
+static double total_ms(const struct calibrated *c, const struct workload *w) {
+    struct sum sum;
+    add_up(c, w, &sum, NULL);
+    return sum.ms;
+}
+
+/* Doubtful kernels may all be wrong the same way: their share widens the interval in full. Where data decide what runs,
+ * it reaches from the least they can ask for to the most, and further by what the kernels may be off. */
+void predict_calibrated(const struct target *t, const struct workload *w, struct estimate *e) {
+    const struct calibrated *c = t->calibrated;
+    struct sum sum;
+    add_up(c, w, &sum, e->kernels);
+    e->ms = sum.ms;
+    double known = e->ms > 0 ? calibrated_deviation(sum.times, c->n_classes, e->ms * 1e3) * c->widening : 0;
+    double doubt = e->ms > 0 ? sum.doubtful_ms / e->ms : 0;
+    double least = w->least ? fmin(total_ms(c, w->least), e->ms) : e->ms;
+    double most = w->most ? fmax(total_ms(c, w->most), e->ms) : e->ms;
+    double deviation = hypot(hypot(known, doubt), w->open_nodes ? OPEN : 0);
+    e->lo_ms = least / exp(Z90 * deviation);
+    e->hi_ms = most * exp(Z90 * deviation);
     e->extrapolated = doubt > 0.1;
 }

@@ -18,7 +18,17 @@ enum {
 
 /* ---- kernel_form.c: one kernel in numbers, for fitting and predicting alike ---- */
 
-enum form { FORM_BLOCKED, FORM_DEPTHWISE, FORM_PLAIN, FORM_GEMM, FORM_GEMV, FORM_MATMUL, FORM_RNN, FORM_MEMORY };
+enum form {
+    FORM_BLOCKED,
+    FORM_DEPTHWISE,
+    FORM_PLAIN,
+    FORM_GEMM,
+    FORM_GEMV,
+    FORM_MATMUL,
+    FORM_RNN,
+    FORM_SORT,
+    FORM_MEMORY
+};
 
 struct kernel_form {
     char name[48]; /* of the class: "conv", "conv-1x1", "gemv", "Add/1", ... */

@@ -75,6 +75,10 @@ static struct window_shape window_shape(const struct kernel *k) {
                                  possible > 0 ? h.all * w.all / possible : 1};
 }
 
+static double outputs_of(const struct kernel *k) {
+    return (double)k->positions * (double)k->c_out;
+}
+
 static double in_mb(const struct kernel *k) {
     return (double)k->in_bytes / MEGA;
 }
@@ -200,11 +204,18 @@ static void recurrent_form(const struct kernel *k, struct kernel_form *f) {
     f->weight_mb = (double)k->weight_bytes / MEGA;
 }
 
-/* ---- Everything else is bound by memory, or by a function of every element ---- */
-
-static double outputs_of(const struct kernel *k) {
-    return (double)k->positions * (double)k->c_out;
+/* The runtime sorts n boxes by score in a heap, then compares each with those kept; TopK has a heap of the best. */
+static void sort_form(const struct kernel *k, struct kernel_form *f) {
+    double lists = at_least_1(k->batch), n = (double)k->c_in, elements = lists * n / 1e3;
+    term(f, 1);
+    term(f, elements);
+    term(f, elements * log2(fmax(n, 2)));
+    term(f, k->pairs ? 0 : outputs_of(k) * log2(fmax(n, 2)) / 1e3);
+    term(f, lists * (double)k->pairs / MEGA);
+    term(f, lists / 1e3);
 }
+
+/* ---- Everything else is bound by memory, or by a function of every element ---- */
 
 static void memory_form(const struct kernel *k, struct kernel_form *f) {
     double bytes = in_mb(k) + out_mb(k),
@@ -261,6 +272,9 @@ static enum form classify(const struct kernel *k, char name[48]) {
     case KC_RNN:
         form = FORM_RNN, plain = k->op;
         break;
+    case KC_SORT:
+        form = FORM_SORT, plain = k->op;
+        break;
     default:
         break;
     }
@@ -281,6 +295,13 @@ static void memory_signs(const struct kernel *k, double *sizes) {
     sizes[3] = window ? (double)k->reduction : 0;
     sizes[4] = window ? (double)k->stride_w : 0;
     sizes[5] = k->n_inputs;
+}
+
+static void sort_signs(const struct kernel *k, double *sizes) {
+    sizes[0] = at_least_1(k->batch) * (double)k->c_in;
+    sizes[1] = (double)k->c_in;
+    sizes[2] = k->pairs ? 0 : outputs_of(k);
+    sizes[3] = at_least_1(k->batch) * (double)k->pairs;
 }
 
 static void sized_signs(const struct kernel *k, int64_t block, enum form form, double *sizes) {
@@ -304,10 +325,12 @@ static void fill_signs(const struct kernel *k, int64_t block, int64_t weight_byt
     double sizes[FORM_SIGNS] = {0};
     if (form == FORM_MEMORY)
         memory_signs(k, sizes);
+    else if (form == FORM_SORT)
+        sort_signs(k, sizes);
     else
         sized_signs(k, block, form, sizes);
     sizes[11] = (double)k->in_bytes;
-    sizes[12] = (double)k->out_bytes;
+    sizes[12] = k->pairs ? 0 : (double)k->out_bytes; /* how many boxes are kept is no more than a guess */
     sizes[13] = (double)weight_bytes / MEGA;
     sizes[14] = k->second_pass;
     for (int i = 0; i < FORM_SIGNS; i++) signs[i] = log1p(fmax(sizes[i], 0));
@@ -335,6 +358,9 @@ void kernel_form(const struct kernel *k, int64_t block, int64_t weight_bytes, st
         break;
     case FORM_RNN:
         recurrent_form(k, f);
+        break;
+    case FORM_SORT:
+        sort_form(k, f);
         break;
     case FORM_MEMORY:
         memory_form(k, f);

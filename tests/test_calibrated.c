@@ -131,6 +131,21 @@ Test(calibrated, unknown_kernels_are_doubtful) {
     cr_assert(g.doubtful);
 }
 
+Test(calibrated, comparisons_of_boxes_are_learned) {
+    struct calibrated *c = NULL;
+    make_rows();
+    for (size_t i = 0; i < COUNT_OF(rows); i += 2) {
+        int64_t n = 100 + (int64_t)i * 30, pairs = i % 4 ? n : n * n / 2;
+        kernels[i] = (struct kernel){.kind = KC_SORT, .op = "NonMaxSuppression", .count = 1, .batch = 1, .c_in = n};
+        kernels[i].pairs = pairs;
+        rows[i].us = 2 + (double)n / 50 + (double)pairs / 800;
+    }
+    cr_assert_eq(calibrated_fit(&c, rows, COUNT_OF(rows), nets, NETS, BLOCK, &arena, &diag), ST_OK, "%s", diag.message);
+    struct kernel k = {.kind = KC_SORT, .op = "NonMaxSuppression", .count = 1, .batch = 1, .c_in = 5000};
+    k.pairs = 2500000;
+    cr_assert_float_eq(guess(c, &k) / (2 + 100 + 3125), 1, 0.1, "%g", guess(c, &k));
+}
+
 Test(calibrated, too_few_networks) {
     struct calibrated *c;
     make_rows();
@@ -166,10 +181,26 @@ Test(calibrated, the_sum_is_the_estimate) {
     cr_assert_float_eq(e.ms, sum, 1e-9);
     cr_assert(e.lo_ms < e.ms && e.ms < e.hi_ms);
     cr_assert_not(e.extrapolated);
-    w.data_dependent_nodes = 1;
+    double lo = e.lo_ms, hi = e.hi_ms;
+    struct workload least = w, most = w;
+    least.n_kernels = KERNELS / 2;
+    kernels[KERNELS - 1].count = 9;
+    most.kernels = arena_copy(&arena, kernels, KERNELS * sizeof *kernels);
+    kernels[KERNELS - 1].count = 1;
+    w.least = &least;
+    w.most = &most;
     cr_assert_eq(predict(&t, &input, &arena, &e, &diag), ST_OK);
-    cr_assert(e.extrapolated && e.hi_ms > 5 * e.ms, "what runs depends on data");
-    w.data_dependent_nodes = 0;
+    cr_assert_float_eq(e.ms, sum, 1e-9);
+    cr_assert_not(e.extrapolated, "data decide, but no kernel is unknown");
+    cr_assert_float_eq(e.hi_ms / hi, (sum + 8 * e.kernels[KERNELS - 1].ms) / sum, 1e-6);
+    sum = 0;
+    for (size_t i = 0; i < KERNELS / 2; i++) sum += e.kernels[i].ms;
+    cr_assert_float_eq(e.lo_ms / lo, sum / e.ms, 1e-6);
+    w.least = w.most = NULL;
+    w.open_nodes = 1;
+    cr_assert_eq(predict(&t, &input, &arena, &e, &diag), ST_OK);
+    cr_assert_gt(e.hi_ms, 5 * e.ms, "nobody knows how often a loop runs");
+    w.open_nodes = 0;
     kernels[0] = (struct kernel){.kind = KC_RNN, .op = "LSTM", .count = 1, .in_bytes = 100000000};
     cr_assert_eq(predict(&t, &input, &arena, &e, &diag), ST_OK);
     cr_assert(e.extrapolated, "most of its time is in a kernel nothing is known of");
