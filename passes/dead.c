@@ -120,9 +120,18 @@ static bool same_shape(const struct graph *g, uint32_t a, uint32_t b) {
     return true;
 }
 
+/* Itself, or under another name. */
+static bool is_weight(const struct graph *g, uint32_t id) {
+    uint32_t producer;
+    while ((producer = g->tensors[id].producer) != NONE && g->nodes[producer].op == OP_Identity &&
+           node_in(&g->nodes[producer], 0) != NONE)
+        id = g->nodes[producer].inputs[0];
+    return g->tensors[id].flags & TF_INITIALIZER;
+}
+
 /* Weights that happen to be zero, biases before training above all, are weights still. */
 static bool drops_out(const struct viewing *v, uint32_t id) {
-    if (v->graph->tensors[id].flags & TF_INITIALIZER) return false;
+    if (is_weight(v->graph, id)) return false;
     enum flow flow = flow_of(v, id);
     return flow == ZERO || (v->full && flow == CONSTANT);
 }
@@ -159,7 +168,7 @@ static bool sees_only_constants(const struct viewing *v, const struct node *node
         uint32_t id = node->inputs[i];
         if (id == NONE) continue;
         if (flow_of(v, id) == LIVE) return false;
-        if (!(v->graph->tensors[id].flags & TF_INITIALIZER)) from_zeros = true;
+        if (!is_weight(v->graph, id)) from_zeros = true;
     }
     return from_zeros;
 }

@@ -67,6 +67,19 @@ Test(views, a_sum_loses_its_zero_terms) {
     cr_assert_eq(run.workload->n_kernels, 2);
 }
 
+/* Biases that were never trained; exporters read one that several layers share through an Identity. */
+Test(views, a_zero_weight_is_a_weight_still) {
+    const float zeros[4] = {0};
+    uint32_t x = image(8, 4), bias = build_weight(&b, DT_FLOAT, (int64_t[]){4}, 1, 1);
+    b.graph->tensors[bias].data = (struct data){ENC_RAW, NONE, 0, sizeof zeros, (const uint8_t *)zeros};
+    uint32_t direct = build_binary(&b, "Add", build_unary(&b, "Relu", x), bias);
+    uint32_t shared = build_binary(&b, "Add", direct, build_unary(&b, "Identity", bias));
+    build_output(&b, shared, "out");
+    run_view(VIEW_FULL);
+    cr_assert_str_eq(op_of(direct), "Add");
+    cr_assert_str_eq(op_of(shared), "Add");
+}
+
 Test(views, a_zero_that_shapes_the_sum_stays) {
     uint32_t x = image(8, 4), zero = zeroed(x), row = build_weight(&b, DT_FLOAT, (int64_t[]){4}, 1, 1);
     uint32_t scaled = build_binary(&b, "Mul", build_input(&b, "row", DT_FLOAT, (int64_t[]){4}, 1), row);
