@@ -110,7 +110,7 @@ static void merge(struct profile *into, const struct profile *p) {
 /* A probe's kernels, worked out anew; NULL when it cannot be lowered, which a line of the journal may claim. */
 static struct profile *known_profile(struct session *s, uint32_t number) {
     struct profile fresh, *known = profile_of(s, number);
-    if (known || number >= MOST_PROBES * 10) return known;
+    if (known || !probe_exists(number)) return known;
     arena_reset(&s->scratch);
     enum status status =
         lower_probe(s->settings.seed, number, s->settings.block, s->settings.threads, &fresh, &s->scratch, s->diag);
@@ -178,10 +178,10 @@ static void say(const struct session *s) {
 
 /* All probes that have had fewer passes, until that share of the time is spent. */
 static enum status pass(struct session *s, size_t passes, size_t probes, double until) {
-    for (uint32_t number = 0; number < probes && share_spent(s) < until; number++) {
+    for (uint32_t place = 0; place < probes && share_spent(s) < until; place++) {
+        uint32_t number = probe_number(place);
         struct profile *p = profile_of(s, number);
-        if (p && p->n_passes >= passes) continue;
-        if (!p && passes > 1) return ST_OK;
+        if (p ? p->n_passes >= passes : passes > 1) continue;
         TRY(profile_probe(s, number));
         say(s);
     }

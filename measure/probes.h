@@ -18,6 +18,9 @@ struct probe { /* a network while it grows */
     double weights, most_weights; /* parameters so far; most */
 };
 
+/* The numbers of probes in the order they are measured in. */
+uint32_t probe_number(uint32_t place);
+bool probe_exists(uint32_t number);
 /* The graph lives in the arena. `weightless`: the same network without the weights, for looking at its kernels. */
 struct graph *probe_build(uint64_t seed, uint32_t number, bool weightless, struct arena *);
 /* One fixed small convolutional network: its time tells whether the machine is disturbed. */
@@ -57,10 +60,10 @@ void probe_layer_norm(struct probe *, int64_t width);
 void probe_gelu(struct probe *);
 void probe_softmax(struct probe *, int64_t axis);
 
-/* probe_conv.c, probe_sequence.c, probe_misc.c: one function a family */
+/* probe_conv.c, probe_misc.c, probe_detect.c: one function a family */
 typedef void probe_family(struct probe *);
 probe_family family_chain, family_inverted, family_grouped, family_inception, family_dense, family_shuffle, family_stem,
     family_decoder, family_transformer, family_windows, family_convnext, family_vectors, family_head, family_recurrent,
-    family_elementwise, family_movement;
+    family_elementwise, family_movement, family_suppression, family_best, family_regions;
 
 #endif

@@ -74,14 +74,36 @@ static int64_t reduced_elements(const struct ort_graph *o, const struct tensor *
     return out ? inner_size(o, x, 0) / out : 0;
 }
 
+static int64_t inner_after(const struct ort_graph *o, const struct tensor *x, int64_t axis) {
+    return axis == -1 || axis == x->rank - 1 ? 1 : inner_size(o, x, axis + 1);
+}
+
+/* Of a value repeated along trailing axes. */
+static int64_t repetitions(const struct ort_graph *o, const struct tensor *x, const struct tensor *y) {
+    int64_t in = inner_size(o, x, 0);
+    return in ? inner_size(o, y, 0) / in : 0;
+}
+
 static void move_facts(const struct ort_graph *o, const struct node *node, const struct tensor *x, struct kernel *k) {
     const struct tensor *y = ort_tensor(o, node_out(node, 0));
     if (!strcmp(node->op_type, "Transpose"))
         transpose_facts(o, node, x, k);
-    else if (!strcmp(node->op_type, "Concat") || !strcmp(node->op_type, "Split"))
+    else if (!strcmp(node->op_type, "Concat"))
         k->chunk = inner_size(o, x, node_int(node, "axis", 0));
+    else if (!strcmp(node->op_type, "Split"))
+        k->chunk = inner_size(o, x, node_int(node, "axis", 0)) / node->n_outputs;
+    else if (!strcmp(node->op_type, "Gather"))
+        k->chunk = inner_after(o, x, node_int(node, "axis", 0));
+    else if (!strcmp(node->op_type, "Expand"))
+        k->chunk = repetitions(o, x, y);
     else
         k->chunk = y->rank > 0 ? size_at(o, y, -1) : 1;
+}
+
+/* One that changes nothing is a copy. */
+static int32_t resize_variant(const struct ort_graph *o, const struct node *node, const struct tensor *x) {
+    if (inner_size(o, x, 0) == inner_size(o, ort_tensor(o, node_out(node, 0)), 0)) return 2;
+    return strcmp(node_string(node, "mode", "nearest"), "nearest") != 0;
 }
 
 void ort_facts(const struct ort_graph *o, uint32_t id, struct kernel *k) {
@@ -115,7 +137,7 @@ void ort_facts(const struct ort_graph *o, uint32_t id, struct kernel *k) {
         k->chunk = reduced_elements(o, x, ort_tensor(o, node_out(node, 0)));
         break;
     case KC_RESIZE:
-        k->variant = strcmp(node_string(node, "mode", "nearest"), "nearest") != 0;
+        k->variant = resize_variant(o, node, x);
         break;
     case KC_MOVE:
     case KC_GATHER:

@@ -270,7 +270,7 @@ static bool piece_of(const struct ort_graph *o, uint32_t reader, uint32_t tensor
 }
 
 /* Do all readers of the tensor together cut one axis into pieces, none twice? */
-static bool is_cut_up(const struct ort_graph *o, uint32_t tensor) {
+static bool is_cut_up(const struct ort_graph *o, uint32_t tensor, int64_t *axis) {
     uint32_t start = o->users.start[tensor], end = o->users.start[tensor + 1], live = 0;
     struct piece first = {0}, p = {0};
     int64_t covered = 0;
@@ -281,11 +281,12 @@ static bool is_cut_up(const struct ort_graph *o, uint32_t tensor) {
         if (p.axis != first.axis) return false;
         covered += p.to - p.from;
     }
+    *axis = first.axis;
     return live > 1 && live == o->uses[tensor] && dim_is(ort_tensor(o, tensor)->dims[first.axis], covered);
 }
 
 /* One Split in their place; what a Gather took is squeezed besides. */
-static void join_pieces(struct ort_graph *o, uint32_t tensor) {
+static void join_pieces(struct ort_graph *o, uint32_t tensor, int64_t axis) {
     uint32_t split = NONE;
     for (uint32_t i = o->users.start[tensor]; i < o->users.start[tensor + 1]; i++) {
         uint32_t reader = o->users.list[i];
@@ -309,6 +310,7 @@ static void join_pieces(struct ort_graph *o, uint32_t tensor) {
         } else
             ort_give(o, split, reader);
     }
+    ort_set_attr(o, split, "axis", axis);
 }
 
 /* Of Reshapes in a row only the last counts. */
@@ -324,6 +326,7 @@ static void join_reshapes(struct ort_graph *o, uint32_t node) {
 
 void ort_fuse(struct ort_graph *o) {
     size_t n = o->g->n_nodes, n_tensors = o->g->n_tensors;
+    int64_t axis;
     ort_index(o);
     for (uint32_t i = 0; i < n; i++) {
         if (ort_is(o, i, "MatMul")) matmul_add(o, i);
@@ -332,7 +335,7 @@ void ort_fuse(struct ort_graph *o) {
     }
     ort_index(o);
     for (uint32_t t = 0; t < n_tensors; t++)
-        if (is_cut_up(o, t)) join_pieces(o, t);
+        if (is_cut_up(o, t, &axis)) join_pieces(o, t, axis);
     ort_index(o);
     for (uint32_t i = 0; i < n; i++) {
         if (ort_is(o, i, "Sigmoid")) quick_gelu(o, i);

@@ -62,8 +62,8 @@ void ort_layout(struct ort_graph *); /* ort_layout.c: the blocked NCHWc layout a
 
 /* ort_facts.c: what the speed of the runtime's kernel depends on besides sizes: the kernel's variant and chunk.
  * Convolutions: enum conv_variant. Elementwise with several inputs: enum broadcast. Transpose: 1 when the last axis
- * moves. Softmax: 1 when it runs along another axis than the last. Resize: 1 when it interpolates. Pools: 1 in the
- * blocked layout. */
+ * moves. Softmax: 1 when it runs along another axis than the last. Resize: 1 when it interpolates, 2 when it copies.
+ * Pools: 1 in the blocked layout. */
 void ort_facts(const struct ort_graph *, uint32_t node, struct kernel *);
 
 #endif

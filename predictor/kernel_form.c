@@ -331,7 +331,7 @@ static void fill_signs(const struct kernel *k, int64_t block, int64_t weight_byt
         sized_signs(k, block, form, sizes);
     sizes[11] = (double)k->in_bytes;
     sizes[12] = k->pairs ? 0 : (double)k->out_bytes; /* how many boxes are kept is no more than a guess */
-    sizes[13] = (double)weight_bytes / MEGA;
+    sizes[13] = form == FORM_SORT ? 0 : (double)weight_bytes / MEGA;
     sizes[14] = k->second_pass;
     for (int i = 0; i < FORM_SIGNS; i++) signs[i] = log1p(fmax(sizes[i], 0));
 }
