@@ -131,7 +131,7 @@ void family_best(struct probe *p) {
     image_of(p, c, size);
     uint32_t x = p->x;
     for (int i = 0; i < 4; i++) {
-        int64_t k = PICK(p, 50, 100, 300, 1000), width = PICK(p, 16, 64, 256);
+        int64_t k = PICK(p, 50, 100, 300, 1000), width = PICK(p, 16, 64, 256, 1024);
         uint32_t boxes = head(p, x, c, 4, n), rows;
         if (k > n) k = n;
         head(p, x, c, 1, n);

@@ -2,6 +2,7 @@
 #include "calibrate.h"
 #include "frontend.h"
 #include "passes.h"
+#include "probes.h"
 
 #include <criterion/criterion.h>
 #include <math.h>
@@ -225,6 +226,39 @@ Test(calibrated, malformed_files) {
         cr_assert_neq(target_load(&t, path, &arena, &diag), ST_OK, "%s", bad[i]);
         cr_assert_not_null(diag.message);
     }
+}
+
+/* ---- Probes ---- */
+
+Test(calibrated, every_probe_is_measured_once) {
+    bool seen[400] = {0};
+    size_t later = 0;
+    for (uint32_t place = 0; place < COUNT_OF(seen); place++) {
+        uint32_t number = probe_number(place);
+        cr_assert(probe_exists(number));
+        later += number >= COUNT_OF(seen);
+        if (number >= COUNT_OF(seen)) continue;
+        cr_assert_not(seen[number]);
+        seen[number] = true;
+    }
+    cr_assert_eq(later, COUNT_OF(seen) / 12);
+    cr_assert_not(probe_exists(UINT32_MAX));
+}
+
+Test(calibrated, probes_know_how_many_boxes_are_compared) {
+    size_t found = 0;
+    for (uint32_t place = 11; place < 200; place += 12) {
+        struct profile p;
+        cr_assert_eq(lower_probe(1, probe_number(place), BLOCK, 1, &p, &arena, &diag), ST_OK, "%s", diag.message);
+        for (size_t i = 0; i < p.n_kernels; i++) {
+            const struct kernel *k = &p.kernels[i];
+            if (strcmp(k->op, "NonMaxSuppression") != 0) continue;
+            int64_t kept = k->out_bytes / (24 * k->batch);
+            cr_assert_eq(k->pairs, kept * kept / 2);
+            found++;
+        }
+    }
+    cr_assert_gt(found, 10);
 }
 
 /* ---- Measuring ---- */
