@@ -114,14 +114,17 @@ static uint32_t head(struct probe *p, uint32_t x, int64_t c, int64_t out, int64_
     return p->x;
 }
 
-/* A column written, by row, into a table of n rows. */
-static void scatter(struct probe *p, uint32_t rows, uint32_t column, int64_t k, int64_t n, int64_t width) {
-    uint32_t shape = build_ints(&p->b, (int64_t[]){k, width}, 2);
-    uint32_t at = build_node(&p->b, "Expand", (uint32_t[]){rows, shape}, 2, NULL, 0);
-    uint32_t values = build_node(&p->b, "Expand", (uint32_t[]){column, shape}, 2, NULL, 0);
-    uint32_t into = probe_constant(p, (int64_t[]){n, width}, 2, 1);
+static uint32_t widened(struct probe *p, uint32_t column, int64_t rows, int64_t width) {
+    uint32_t shape = build_ints(&p->b, (int64_t[]){rows, width}, 2);
+    return build_node(&p->b, "Expand", (uint32_t[]){column, shape}, 2, NULL, 0);
+}
+
+/* The k best scores written, each over a whole row, into the table of all n. */
+static void scatter(struct probe *p, uint32_t all, int64_t n, uint32_t rows, uint32_t scores, int64_t k) {
+    int64_t width = PICK(p, 16, 64, 256, 1024);
+    uint32_t inputs[] = {widened(p, all, n, width), widened(p, rows, k, width), widened(p, scores, k, width)};
     struct attr axis = attr_int(&p->b, "axis", 0);
-    uint32_t written = build_node(&p->b, "ScatterElements", (uint32_t[]){into, at, values}, 3, &axis, 1);
+    uint32_t written = build_node(&p->b, "ScatterElements", inputs, 3, &axis, 1);
     build_output(&p->b, written, arena_printf(p->b.graph->arena, "written_%u", written));
 }
 
@@ -131,10 +134,10 @@ void family_best(struct probe *p) {
     image_of(p, c, size);
     uint32_t x = p->x;
     for (int i = 0; i < 4; i++) {
-        int64_t k = PICK(p, 50, 100, 300, 1000), width = PICK(p, 16, 64, 256, 1024);
+        int64_t k = PICK(p, 50, 100, 300, 1000);
         uint32_t boxes = head(p, x, c, 4, n), rows;
         if (k > n) k = n;
-        head(p, x, c, 1, n);
+        uint32_t all = head(p, x, c, 1, n);
         probe_reshape(p, &n, 1);
         uint32_t whole = p->x, scores = best(p, k, &rows);
         uint32_t picked = build_node(&p->b, "Gather", (uint32_t[]){boxes, rows}, 2, NULL, 0);
@@ -143,7 +146,7 @@ void family_best(struct probe *p) {
         uint32_t moved = build_node(&p->b, "GatherND", (uint32_t[]){boxes, rows}, 2, NULL, 0);
         scores = build_binary(&p->b, "Mul", scores, again);
         reshape(p, &scores, k, 1);
-        scatter(p, rows, scores, k, n, width);
+        scatter(p, all, n, rows, scores, k);
         uint32_t decoded = corners(p, build_binary(&p->b, "Add", picked, moved));
         if (i < 3) build_output(&p->b, decoded, arena_printf(p->b.graph->arena, "decoded_%u", decoded));
     }
