@@ -169,7 +169,7 @@ enum status shape_topk(struct infer *in) {
 bool suppresses_nothing(struct graph *graph, const struct node *node) {
     const struct tensor *t = node_tensor(graph, node, 3);
     const struct value *v = t ? t->value ? t->value : tensor_read(graph, t) : NULL;
-    return v && v->is_float && v->n == 1 && v->at[0].f * (double)v->at[0].d.value >= 1;
+    return v && v->is_float && v->n == 1 && scalar_is_number(v->at[0], true) && scalar_to_double(v->at[0], true) >= 1;
 }
 
 /* How many are kept depends on the boxes, unless all are. */

@@ -160,6 +160,33 @@ Test(lower_ort, the_dearer_branch_runs) {
     cr_assert_eq(run.workload->preds[last->first_pred], 2, "what the branch gave");
 }
 
+/* x = relu(x), seven times. */
+static uint32_t seven_rounds(uint32_t x) {
+    struct graph *g = b.graph;
+    uint32_t body = graph_add_body(g, 0, NONE, "round"), next = graph_add_tensor(g, body, "next"), in[3];
+    for (int i = 0; i < 3; i++) {
+        in[i] = graph_add_tensor(g, body, i == 0 ? "i" : i == 1 ? "go" : "x");
+        g->tensors[in[i]].flags = TF_PRIVATE;
+    }
+    graph_add_node(g, body, "Relu", "", "", &in[2], 1, &next, 1, NULL, 0);
+    const uint32_t out[] = {in[1], next};
+    g->bodies[body].inputs = arena_copy(&arena, in, sizeof in);
+    g->bodies[body].n_inputs = 3;
+    g->bodies[body].outputs = arena_copy(&arena, out, sizeof out);
+    g->bodies[body].n_outputs = 2;
+    g->bodies[body].owner = (uint32_t)g->n_nodes;
+    int64_t rounds = 7;
+    struct attr attr = {.name = "body", .type = AT_GRAPH, .body = body};
+    return build_node(&b, "Loop", (uint32_t[]){build_ints(&b, &rounds, 1), NONE, x}, 3, &attr, 1);
+}
+
+Test(lower_ort, a_loop_runs_its_body_as_often_as_it_says) {
+    build_output(&b, build_unary(&b, "Sigmoid", seven_rounds(image(3, 16))), "out");
+    expect("Loop Relu Sigmoid");
+    cr_assert_eq(run.workload->kernels[1].count, 7);
+    cr_assert_eq(run.workload->kernels[1].out_bytes, 3 * 16 * 16 * 4);
+}
+
 Test(lower_ort, what_data_decide_is_priced_three_times) {
     uint32_t x = build_input(&b, "x", DT_FLOAT, (int64_t[]){10, 10}, 2), found = build_unary(&b, "NonZero", x);
     uint32_t floats = build_node(&b, "Cast", &found, 1, (struct attr[]){attr_int(&b, "to", DT_FLOAT)}, 1);
