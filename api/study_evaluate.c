@@ -155,6 +155,7 @@ static enum status run_target(struct evaluation *e, size_t i, struct worker *w) 
                               .mape = score.mape,
                               .within_10pct = score.within_10pct,
                               .covered = score.covered,
+                              .covered_pool = score.covered_pool,
                               .raw_proxy_srcc = score.raw_proxy_srcc,
                               .trial_ms = (monotonic_ms() - start) / (double)experiment.trials};
     return ST_OK;

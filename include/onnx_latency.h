@@ -300,6 +300,7 @@ typedef struct ol_score { /* means over the trials */
     const char *target;
     double srcc, srcc_min, srcc_sd, kendall, mape, within_10pct;
     double covered;        /* share of the truth inside the 90 % interval; NaN for adaproxy */
+    double covered_pool;   /* the same for the networks that the samples came from, less the samples */
     double raw_proxy_srcc; /* of the first proxy's own latencies */
     double trial_ms;       /* time of a trial */
 } ol_score;

@@ -108,8 +108,8 @@ struct trial {
     struct bank bank;
     struct rows pool, tested; /* tested: candidates; the sampled ones are taken out */
     double *predicted, *deviation, *truth;
-    uint32_t *rows; /* tested in this trial */
-    size_t n;
+    uint32_t *rows; /* predicted in this trial: the n tested, then those of the pool where they are others */
+    size_t n, n_rows;
 };
 
 static struct samples reference_of(const struct trial *t, struct arena *arena) {
@@ -160,18 +160,23 @@ static uint32_t *sample_rows(struct trial *t, struct rng *rng, struct arena *scr
     return chosen;
 }
 
-/* Everything the trial tests: what was not sampled. */
-static void set_tested(struct trial *t, const uint32_t *sampled, struct arena *scratch) {
-    size_t n = t->e->samples, k = 0;
-    uint32_t *sorted = arena_copy(scratch, sampled, n * sizeof *sorted);
-    qsort(sorted, n, sizeof *sorted, by_row);
-    t->rows = arena_array(scratch, t->tested.n + 1, sizeof *t->rows);
-    t->n = 0;
-    for (size_t i = 0; i < t->tested.n; i++) {
-        while (k < n && sorted[k] < t->tested.at[i]) k++;
-        if (k < n && sorted[k] == t->tested.at[i]) continue;
-        t->rows[t->n++] = t->tested.at[i];
+static void add_unsampled(struct trial *t, const struct rows *from, const uint32_t *sampled) {
+    size_t k = 0, n = t->e->samples;
+    for (size_t i = 0; i < from->n; i++) {
+        while (k < n && sampled[k] < from->at[i]) k++;
+        if (k == n || sampled[k] != from->at[i]) t->rows[t->n_rows++] = from->at[i];
     }
+}
+
+/* Everything the trial predicts: what was not sampled. */
+static void set_rows(struct trial *t, const uint32_t *sampled, struct arena *scratch) {
+    uint32_t *sorted = arena_copy(scratch, sampled, t->e->samples * sizeof *sorted);
+    qsort(sorted, t->e->samples, sizeof *sorted, by_row);
+    t->rows = arena_array(scratch, t->tested.n + t->pool.n + 1, sizeof *t->rows);
+    t->n_rows = 0;
+    add_unsampled(t, &t->tested, sorted);
+    t->n = t->n_rows;
+    if (t->e->protocol == PROTOCOL_HELP) add_unsampled(t, &t->pool, sorted);
 }
 
 /* What the samples say about places in the search space, on top of the costs; fewer samples than options would mistake
@@ -187,7 +192,7 @@ static void correct_structure(struct trial *t, const uint32_t *sampled, const st
     for (size_t i = 0; i < t->pool.n; i++)
         for (size_t j = 0; j < e; j++) centre[j] += table->onehot[t->pool.at[i] * e + j] / (double)t->pool.n;
     structure_fit(gather_onehot(table, sampled, s->n, scratch), fitted, s->n, e, centre, &structure, scratch);
-    for (size_t i = 0; i < t->n; i++) {
+    for (size_t i = 0; i < t->n_rows; i++) {
         t->predicted[i] *= structure_factor(&structure, table->onehot + t->rows[i] * e);
         t->deviation[i] *= structure.noise_ratio;
     }
@@ -209,14 +214,16 @@ static void predict_adaproxy(struct trial *t, const uint32_t *sampled, struct ar
     struct adaproxy model;
     adaproxy_fit(gather_onehot(table, sampled, s.n, scratch), s.y, s.n, table->encoding, t->sources->onehot_weights[0],
                  &model, scratch);
-    for (size_t i = 0; i < t->n; i++)
+    for (size_t i = 0; i < t->n_rows; i++)
         t->predicted[i] = adaproxy_predict(&model, table->onehot + t->rows[i] * table->encoding, table->encoding);
 }
 
-static double covered(const struct trial *t) {
+static double covered(const struct trial *t, size_t from, size_t to) {
     double inside = 0;
-    for (size_t i = 0; i < t->n; i++) inside += fabs(log(t->truth[i] / fmax(t->predicted[i], 1e-9))) <= t->deviation[i];
-    return inside / (double)t->n;
+    if (t->e->method == METHOD_ADAPROXY) return NAN;
+    for (size_t i = from; i < to; i++)
+        inside += fabs(log(t->truth[i] / fmax(t->predicted[i], 1e-9))) <= t->deviation[i];
+    return inside / (double)(to - from);
 }
 
 /* How well the first proxy's own latencies rank the target, where both were measured. */
@@ -235,11 +242,11 @@ static double raw_proxy(const struct trial *t, struct arena *scratch) {
 
 static struct score run_trial(struct trial *t, struct rng *rng, struct arena *scratch) {
     uint32_t *sampled = sample_rows(t, rng, scratch);
-    set_tested(t, sampled, scratch);
-    struct samples test = gather(t->table, t->target, t->rows, t->n, scratch);
-    t->truth = arena_copy(scratch, test.y, t->n * sizeof *t->truth);
-    t->predicted = arena_array(scratch, t->n, sizeof *t->predicted);
-    t->deviation = arena_array(scratch, t->n, sizeof *t->deviation);
+    set_rows(t, sampled, scratch);
+    struct samples test = gather(t->table, t->target, t->rows, t->n_rows, scratch);
+    t->truth = arena_copy(scratch, test.y, t->n_rows * sizeof *t->truth);
+    t->predicted = arena_array(scratch, t->n_rows, sizeof *t->predicted);
+    t->deviation = arena_array(scratch, t->n_rows, sizeof *t->deviation);
     if (t->e->method == METHOD_ADAPROXY)
         predict_adaproxy(t, sampled, scratch);
     else
@@ -248,7 +255,8 @@ static struct score run_trial(struct trial *t, struct rng *rng, struct arena *sc
                           .kendall = metric_kendall(t->predicted, t->truth, t->n, scratch),
                           .mape = metric_mape(t->predicted, t->truth, t->n),
                           .within_10pct = metric_within(t->predicted, t->truth, t->n, 0.1),
-                          .covered = t->e->method == METHOD_ADAPROXY ? NAN : covered(t),
+                          .covered = covered(t, 0, t->n),
+                          .covered_pool = covered(t, t->n < t->n_rows ? t->n : 0, t->n_rows),
                           .raw_proxy_srcc = raw_proxy(t, scratch)};
 }
 
@@ -260,6 +268,7 @@ static void add_trial(struct score *sum, const struct score *s, double trials) {
     sum->mape += s->mape / trials;
     sum->within_10pct += s->within_10pct / trials;
     sum->covered += s->covered / trials;
+    sum->covered_pool += s->covered_pool / trials;
     sum->raw_proxy_srcc += s->raw_proxy_srcc / trials;
 }
 

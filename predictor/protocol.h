@@ -45,6 +45,7 @@ struct experiment {
 struct score { /* means over the trials */
     double srcc, srcc_min, srcc_sd, kendall, mape, within_10pct;
     double covered;        /* share of the truth inside the 90 % interval; NaN for AdaProxy */
+    double covered_pool;   /* the same for the networks that the samples came from, less the samples */
     double raw_proxy_srcc; /* of the first proxy's own latencies */
 };
 
