@@ -117,13 +117,18 @@ struct bank {
  * of features.def (p == FT_LEARNED). */
 void bank_init(struct bank *, const struct samples *reference, const struct proxy *, size_t n_proxies, struct arena *);
 
+#define NOISE_LEVELS 14
+
 struct posterior {
     size_t p, n_views;
     double share[VIEW_COUNT];
     double *weight[VIEW_COUNT];     /* p, ms a unit */
     double *covariance[VIEW_COUNT]; /* p * p; NULL unless asked for */
     double noise;                   /* relative */
-    double scale_only;              /* posterior share of a proxy merely rescaled */
+    struct noise_level {
+        double noise, mass; /* relative; posterior */
+    } levels[NOISE_LEVELS];
+    double scale_only; /* posterior share of a proxy merely rescaled */
 };
 
 /* The posterior over views, proxies, prior widths and noise levels given the samples. */

@@ -17,10 +17,11 @@
 #include <string.h>
 
 static const double widths[] = {1e-4, 1.0 / 16, 1.0 / 4, 1, 4, 16};
-static const double noises[] = {0.0005, 0.0015, 0.003, 0.006, 0.01, 0.02, 0.03, 0.045, 0.06, 0.08, 0.1, 0.15, 0.2, 0.3};
+static const double noises[NOISE_LEVELS] = {0.0005, 0.0015, 0.003, 0.006, 0.01, 0.02, 0.03,
+                                            0.045,  0.06,   0.08,  0.1,   0.15, 0.2,  0.3};
 static const double vague[] = {0.3, 1}; /* prior variances of components that know no device */
 
-#define N_NOISES     COUNT_OF(noises)
+#define N_NOISES     NOISE_LEVELS
 #define N_GRID       (COUNT_OF(widths) * N_NOISES)
 #define WIDER        2     /* by this the logarithm of the prior falls with each doubling of a width above 1 */
 #define NEAR         0.1   /* spread around one proxy, as a share of the spread of devices */
@@ -52,6 +53,7 @@ static const struct analytic_row {
     {BIT(PATH_KERNELS), BIT(PATH_MACS), false},
     {MACS, BYTES, false},
     {MACS, LAUNCHES, false},
+    {BIT(REDUCTION), LAUNCHES, false},
 };
 
 static double group_cost(size_t feature) {
@@ -502,7 +504,7 @@ static void mix_view(const struct mixture *m, size_t view, struct posterior *pos
         for (size_t k = 0; k < N_GRID; k++) shares[i] += s->mass[k];
         if (shares[i] < SMALL_SHARE) continue;
         for (size_t k = 0; k < N_GRID; k++) {
-            post->noise += s->mass[k] * noises[k % N_NOISES] * noises[k % N_NOISES];
+            post->levels[k % N_NOISES].mass += s->mass[k];
             if (k < N_NOISES) post->scale_only += s->mass[k];
         }
         struct sums sums = add_grid(f, s, &spreads[c->factor]);
@@ -555,7 +557,12 @@ void bank_adapt(const struct bank *b, const struct samples *s, bool covariance, 
     double total = 0; /* less than 1 by what was left out */
     for (size_t v = 0; v < b->n_views; v++) total += post->share[v];
     for (size_t v = 0; v < b->n_views; v++) post->share[v] /= total;
-    post->noise = sqrt(post->noise / total);
+    for (size_t i = 0; i < N_NOISES; i++) {
+        post->levels[i].noise = noises[i];
+        post->levels[i].mass /= total;
+        post->noise += post->levels[i].mass * noises[i] * noises[i];
+    }
+    post->noise = sqrt(post->noise);
 }
 
 void posterior_predict(const struct posterior *post, const struct samples *s, double *ms, double *deviation) {

@@ -33,7 +33,30 @@ enum status samples_check(const struct samples *s, struct diag *diag) {
     return ST_OK;
 }
 
+/* Probability that an error lies within `width`: normal at every noise level, `others` the variance of the prediction.
+ */
+static double inside(const struct posterior *post, double others, double width) {
+    double sum = 0;
+    for (size_t i = 0; i < NOISE_LEVELS; i++) {
+        const struct noise_level *l = &post->levels[i];
+        sum += l->mass * erf(width / sqrt(2 * (l->noise * l->noise + others)));
+    }
+    return sum;
+}
+
+/* How noisy the device is stays uncertain after few samples: a mixture of normals has more of its mass near its centre
+ * than one of the same variance. */
 double interval_quantile(const struct samples *s, const struct posterior *post, struct arena *scratch) {
-    (void)s, (void)post, (void)scratch;
-    return 1.645;
+    double *ms = arena_array(scratch, s->n, sizeof *ms), *deviation = arena_array(scratch, s->n, sizeof *deviation);
+    double noise = post->noise * post->noise, others = 0, lo = 0, hi = 2 * Z90;
+    posterior_predict(post, s, ms, deviation);
+    for (size_t i = 0; i < s->n; i++) others += fmax(deviation[i] * deviation[i] - noise, 0) / (double)s->n;
+    for (int i = 0; i < 50; i++) {
+        double middle = 0.5 * (lo + hi);
+        if (inside(post, others, middle * sqrt(noise + others)) < 0.9)
+            lo = middle;
+        else
+            hi = middle;
+    }
+    return hi;
 }
