@@ -33,8 +33,7 @@ enum status samples_check(const struct samples *s, struct diag *diag) {
     return ST_OK;
 }
 
-/* Probability that an error lies within `width`: normal at every noise level, `others` the variance of the prediction.
- */
+/* Probability that an error lies within `width`: normal at every noise level; `others`: the prediction's variance. */
 static double inside(const struct posterior *post, double others, double width) {
     double sum = 0;
     for (size_t i = 0; i < NOISE_LEVELS; i++) {
@@ -44,8 +43,8 @@ static double inside(const struct posterior *post, double others, double width) 
     return sum;
 }
 
-/* How noisy the device is stays uncertain after few samples: a mixture of normals has more of its mass near its centre
- * than one of the same variance. */
+/* How noisy the device is stays uncertain after few samples, so that errors are a mixture of normals: nine tenths of it
+ * lie nearer its centre than its variance, mostly that of unlikely high noise, says. */
 double interval_quantile(const struct samples *s, const struct posterior *post, struct arena *scratch) {
     double *ms = arena_array(scratch, s->n, sizeof *ms), *deviation = arena_array(scratch, s->n, sizeof *deviation);
     double noise = post->noise * post->noise, others = 0, lo = 0, hi = 2 * Z90;

@@ -67,6 +67,46 @@ Test(bank, target_equals_proxy) {
     cr_expect(posterior.scale_only > 0.5, "rescaling %g", posterior.scale_only);
 }
 
+/* A noise known for certain makes a normal interval; one that may turn out far larger, a narrower one than its variance
+ * says, which still holds nine tenths. */
+Test(bank, interval_of_a_mixture) {
+    double nothing[FT_LEARNED * FT_LEARNED] = {0};
+    struct samples s = random_networks(5, 1, 1);
+    struct posterior sure = {.p = s.p, .n_views = 1, .share = {1}, .weight = {near_weight}, .covariance = {nothing}};
+    make_proxies(VIEW_KEPT);
+    sure.noise = 0.02;
+    sure.levels[3] = (struct noise_level){0.02, 1};
+    cr_expect_float_eq(interval_quantile(&s, &sure, &memory), Z90, 1e-6);
+    struct posterior torn = sure;
+    torn.noise = sqrt(0.9 * 0.02 * 0.02 + 0.1 * 0.05 * 0.05);
+    torn.levels[3] = (struct noise_level){0.02, 0.9};
+    torn.levels[9] = (struct noise_level){0.05, 0.1};
+    double width = torn.noise * interval_quantile(&s, &torn, &memory);
+    double held = 0.9 * erf(width / (0.02 * sqrt(2))) + 0.1 * erf(width / (0.05 * sqrt(2)));
+    cr_expect_float_eq(held, 0.9, 1e-6);
+    cr_expect(width < Z90 * torn.noise);
+}
+
+/* Over many devices that the proxies do describe, intervals hold what they say. */
+Test(bank, intervals_hold) {
+    struct samples reference = random_networks(200, 1, 1), test = random_networks(100, 1, 3);
+    double ms[100], deviation[100], inside = 0;
+    struct bank bank;
+    make_proxies(VIEW_KEPT);
+    bank_init(&bank, &reference, proxies, 2, &memory);
+    for (uint64_t seed = 0; seed < 40; seed++) {
+        struct samples few = random_networks(10, 1, 100 + seed);
+        struct posterior posterior;
+        measure_with(&few, 0, target_weight, 0.05, 200 + seed);
+        measure_with(&test, 0, target_weight, 0.05, 300 + seed);
+        bank_adapt(&bank, &few, true, &posterior, &memory);
+        posterior_predict(&posterior, &test, ms, deviation);
+        double q = interval_quantile(&few, &posterior, &memory);
+        for (size_t i = 0; i < test.n; i++) inside += fabs(log(test.y[i] / ms[i])) <= q * deviation[i];
+    }
+    cr_expect(inside > 0.85 * 4000 && inside < 0.95 * 4000, "%g of 4000", inside);
+}
+
 /* All samples alike: a singular design, which leaves the proxies' shape at the right scale. */
 Test(bank, singular_design) {
     struct samples reference = random_networks(200, 1, 1), few = random_networks(4, 1, 2);
