@@ -39,7 +39,7 @@ struct fitting {
     size_t n_samples, n_groups, cap_groups;
     struct sample *samples;
     struct group *groups;
-    struct calibration_net *nets;
+    const struct calibration_net *nets;
     size_t n_nets;
     uint32_t left_out; /* nets of this fold take no part; FOLDS: all do */
 };
@@ -321,27 +321,19 @@ static double log_error(double guess, double truth) {
     return fmin(fmax(log(guess / truth), -WORST), WORST);
 }
 
-static double all_classes(const struct check *x, size_t net) {
-    double sum = 0;
-    for (size_t g = 0; g < x->n_groups; g++) sum += x->truth[net * x->n_groups + g];
-    return sum;
-}
-
-/* Kernels of one class in one network err together: the error of a class is that of their sum. Networks count by the
- * share of their time that the class takes: where that is little, launches and the clock are what is off. */
+/* Kernels of one class in one network err together: the error of a class is that of their sum. */
 static double class_error(const struct fitting *f, const struct check *x, const char *name) {
-    double square = 0, weights = 0, most = 0;
-    size_t g = 0;
+    double square = 0;
+    size_t n = 0, g = 0;
     while (g < f->n_groups && strcmp(f->groups[g].name, name) != 0) g++;
     for (size_t i = 0; i < f->n_nets && g < f->n_groups; i++) {
         size_t cell = i * x->n_groups + g;
         if (!(x->truth[cell] > 0)) continue;
-        double off = log_error(x->guess[cell], x->truth[cell]), share = x->truth[cell] / all_classes(x, i);
-        square += share * off * off;
-        weights += share;
-        most = fmax(most, share);
+        double off = log_error(x->guess[cell], x->truth[cell]);
+        square += off * off;
+        n++;
     }
-    return weights > 0 ? sqrt((square + most * UNSEEN * UNSEEN) / (weights + most)) : UNSEEN;
+    return n ? sqrt((square + UNSEEN * UNSEEN) / (double)(n + 1)) : UNSEEN;
 }
 
 /* By how much whole networks are off, and how that compares with what their classes make one expect. */
@@ -358,8 +350,7 @@ static void judge_networks(const struct fitting *f, const struct check *x, struc
             times[g] = (struct class_time){x->guess[i * x->n_groups + g], class_error(f, x, f->groups[g].name)};
         }
         if (!(truth > 0)) continue;
-        f->nets[i].off = log_error(guess, truth);
-        off[n] = fabs(f->nets[i].off);
+        off[n] = fabs(log_error(guess, truth));
         relative[n] = off[n] / calibrated_deviation(times, x->n_groups, guess);
         n++;
     }
@@ -380,7 +371,7 @@ static double plain_scale(const struct fitting *f) {
 }
 
 enum status calibrated_fit(struct calibrated **out, const struct calibration_row *rows, size_t n_rows,
-                           struct calibration_net *nets, size_t n_nets, int64_t block, struct arena *arena,
+                           const struct calibration_net *nets, size_t n_nets, int64_t block, struct arena *arena,
                            struct diag *diag) {
     struct fitting f = {
         .arena = arena, .block = block, .rows = rows, .nets = nets, .n_nets = n_nets, .left_out = FOLDS};
