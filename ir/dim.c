@@ -5,24 +5,13 @@
  * expressions that do not simplify further. ceildiv and mod are written with floordiv. Everything is hash-consed, so
  * equal expressions have equal ids. What grows past the limits, or overflows, becomes unknown. */
 #include "dims.h"
+#include "interval.h"
+#include "poly.h"
 
-#include <stdlib.h>
 #include <string.h>
 
-enum { MAX_TERMS = 16, MAX_DEGREE = 6, MAX_WEIGHT = 512 };
+enum { MAX_WEIGHT = 512 };
 enum expr_kind { EX_SYMBOL = 1, EX_FRESH, EX_FLOORDIV, EX_MIN, EX_MAX, EX_POLY };
-
-struct term {
-    int64_t factor;
-    uint32_t degree, atoms[MAX_DEGREE];
-};
-
-struct poly {
-    int64_t constant;
-    uint32_t n;
-    struct term terms[MAX_TERMS];
-    bool failed; /* too large, or an overflow */
-};
 
 struct expr {
     enum expr_kind kind;
@@ -112,7 +101,7 @@ static uint32_t poly_weight(const struct dims *dims, const struct poly *p) {
 }
 
 static dim store(struct dims *dims, const struct poly *p) {
-    int64_t key[2 + MAX_TERMS * (2 + MAX_DEGREE)];
+    int64_t key[2 + POLY_TERMS * (2 + POLY_DEGREE)];
     if (p->failed) return DIM_UNKNOWN;
     if (!p->n) return DIM(p->constant);
     bool plain = p->n == 1 && !p->constant && p->terms[0].factor == 1 && p->terms[0].degree == 1;
@@ -124,137 +113,23 @@ static dim store(struct dims *dims, const struct poly *p) {
     return intern_expr(dims, key, length, expr);
 }
 
-/* Higher degrees first, then by atoms. */
-static int compare_products(const struct term *a, const struct term *b) {
-    if (a->degree != b->degree) return a->degree > b->degree ? -1 : 1;
-    for (uint32_t i = 0; i < a->degree; i++)
-        if (a->atoms[i] != b->atoms[i]) return a->atoms[i] < b->atoms[i] ? -1 : 1;
-    return 0;
-}
-
-static void add_term(struct poly *p, const struct term *term) {
-    uint32_t at = 0;
-    if (!term->factor) return;
-    if (!term->degree) {
-        p->failed = !num_add(p->constant, term->factor, &p->constant) || p->failed;
-        return;
-    }
-    while (at < p->n && compare_products(&p->terms[at], term) < 0) at++;
-    if (at < p->n && !compare_products(&p->terms[at], term)) {
-        p->failed = !num_add(p->terms[at].factor, term->factor, &p->terms[at].factor) || p->failed;
-        if (p->terms[at].factor) return;
-        memmove(&p->terms[at], &p->terms[at + 1], (--p->n - at) * sizeof *p->terms);
-        return;
-    }
-    if (p->n == MAX_TERMS) {
-        p->failed = true;
-        return;
-    }
-    memmove(&p->terms[at + 1], &p->terms[at], (p->n++ - at) * sizeof *p->terms);
-    p->terms[at] = *term;
-}
-
-static void add_scaled(struct poly *p, const struct poly *other, int64_t factor) {
-    int64_t constant;
-    p->failed = p->failed || other->failed || !num_mul(other->constant, factor, &constant) ||
-                !num_add(p->constant, constant, &p->constant);
-    for (uint32_t i = 0; i < other->n; i++) {
-        struct term term = other->terms[i];
-        p->failed = !num_mul(term.factor, factor, &term.factor) || p->failed;
-        add_term(p, &term);
-    }
-}
-
-static int by_id(const void *a, const void *b) {
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    return (x > y) - (x < y);
-}
-
-static void add_product(struct poly *p, const struct term *a, const struct term *b) {
-    struct term term = *a;
-    if (a->degree + b->degree > MAX_DEGREE || !num_mul(a->factor, b->factor, &term.factor)) {
-        p->failed = true;
-        return;
-    }
-    memcpy(term.atoms + a->degree, b->atoms, b->degree * sizeof *b->atoms);
-    term.degree = a->degree + b->degree;
-    qsort(term.atoms, term.degree, sizeof *term.atoms, by_id);
-    add_term(p, &term);
-}
-
-static struct poly multiply(const struct poly *a, const struct poly *b) {
-    struct poly p = {0};
-    add_scaled(&p, a, b->constant);
-    for (uint32_t i = 0; i < b->n; i++) {
-        struct term constant = {.factor = a->constant};
-        if (a->constant) add_product(&p, &b->terms[i], &constant);
-        for (uint32_t k = 0; k < a->n; k++) add_product(&p, &a->terms[k], &b->terms[i]);
-    }
-    return p;
-}
-
-/* ---- Bounds: intervals; INT64_MIN below and INT64_MAX above stand for no bound ---- */
-
-struct interval {
-    int64_t lo, hi;
-};
-
-static const struct interval anything = {INT64_MIN, INT64_MAX};
-
-static bool is_infinite(int64_t bound) {
-    return bound == INT64_MIN || bound == INT64_MAX;
-}
-
-static int64_t times(int64_t a, int64_t b) { /* infinity times zero is zero */
-    if (!a || !b) return 0;
-    if (is_infinite(a) || is_infinite(b)) return (a > 0) == (b > 0) ? INT64_MAX : INT64_MIN;
-    return num_mul_sat(a, b);
-}
-
-static int64_t least(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
-static int64_t greatest(int64_t a, int64_t b) {
-    return a > b ? a : b;
-}
-
-static struct interval interval_add(struct interval x, struct interval y) {
-    bool below = x.lo != INT64_MIN && y.lo != INT64_MIN, above = x.hi != INT64_MAX && y.hi != INT64_MAX;
-    return (struct interval){below ? num_add_sat(x.lo, y.lo) : INT64_MIN, above ? num_add_sat(x.hi, y.hi) : INT64_MAX};
-}
-
-static struct interval interval_mul(struct interval x, struct interval y) {
-    int64_t a = times(x.lo, y.lo), b = times(x.lo, y.hi), c = times(x.hi, y.lo), d = times(x.hi, y.hi);
-    return (struct interval){least(least(a, b), least(c, d)), greatest(greatest(a, b), greatest(c, d))};
-}
-
-static int64_t bound_div(int64_t a, int64_t b) { /* b >= 1 */
-    if (is_infinite(a)) return a;
-    return b == INT64_MAX ? (a < 0 ? -1 : 0) : num_floordiv(a, b);
-}
-
-static struct interval interval_div(struct interval a, struct interval b) {
-    if (b.lo < 1) return anything;
-    return (struct interval){bound_div(a.lo, a.lo >= 0 ? b.hi : b.lo), bound_div(a.hi, a.hi >= 0 ? b.lo : b.hi)};
-}
-
-static struct interval interval_pick(bool smaller, struct interval a, struct interval b) {
-    if (smaller) return (struct interval){least(a.lo, b.lo), least(a.hi, b.hi)};
-    return (struct interval){greatest(a.lo, b.lo), greatest(a.hi, b.hi)};
-}
+/* ---- Bounds ---- */
 
 static struct interval function_bounds(enum expr_kind kind, struct interval a, struct interval b) {
     return kind == EX_FLOORDIV ? interval_div(a, b) : interval_pick(kind == EX_MIN, a, b);
 }
 
-static struct interval sum_bounds(const struct dims *dims, const struct poly *p) {
+static struct interval atom_bounds(const struct dims *dims, uint32_t id) {
+    return (struct interval){dims->exprs[id].lo, dims->exprs[id].hi};
+}
+
+static struct interval sum_of(const struct dims *dims, const struct poly *p,
+                              struct interval (*of)(const struct dims *, uint32_t atom)) {
     struct interval sum = {p->constant, p->constant};
     for (uint32_t i = 0; i < p->n; i++) {
         struct interval product = {p->terms[i].factor, p->terms[i].factor};
-        for (uint32_t k = 0; k < p->terms[i].degree; k++) {
-            const struct expr *atom = &dims->exprs[p->terms[i].atoms[k]];
-            product = interval_mul(product, (struct interval){atom->lo, atom->hi});
-        }
+        for (uint32_t k = 0; k < p->terms[i].degree; k++)
+            product = interval_mul(product, of(dims, p->terms[i].atoms[k]));
         sum = interval_add(sum, product);
     }
     return sum;
@@ -267,8 +142,8 @@ static struct poly replace_term(const struct dims *dims, const struct poly *p, u
     struct poly sum = {0}, rest = *p, other = load(dims, by);
     rest.n--;
     memmove(&rest.terms[i], &rest.terms[i + 1], (rest.n - i) * sizeof *rest.terms);
-    add_scaled(&sum, &rest, scale);
-    add_scaled(&sum, &other, p->terms[i].factor);
+    poly_add(&sum, &rest, scale);
+    poly_add(&sum, &other, p->terms[i].factor);
     return sum;
 }
 
@@ -277,7 +152,7 @@ static struct interval without_floordiv(const struct dims *dims, const struct po
     const struct expr *atom = &dims->exprs[p->terms[i].atoms[0]];
     int64_t k = atom->b.value, slack = num_mul_sat(p->terms[i].factor, k - 1);
     struct poly scaled = replace_term(dims, p, i, k, atom->a);
-    if (scaled.failed || is_infinite(slack)) return anything;
+    if (scaled.failed || bound_is_infinite(slack)) return INTERVAL_ANY;
     struct interval x = poly_bounds(dims, &scaled, budget - 1);
     struct interval loose = {slack > 0 ? -slack : 0, slack > 0 ? 0 : -slack};
     x = interval_add(x, loose);
@@ -288,7 +163,7 @@ static struct interval without_floordiv(const struct dims *dims, const struct po
 static struct interval without_pick(const struct dims *dims, const struct poly *p, uint32_t i, int budget) {
     const struct expr *atom = &dims->exprs[p->terms[i].atoms[0]];
     struct poly with_a = replace_term(dims, p, i, 1, atom->a), with_b = replace_term(dims, p, i, 1, atom->b);
-    if (with_a.failed || with_b.failed) return anything;
+    if (with_a.failed || with_b.failed) return INTERVAL_ANY;
     return interval_pick((atom->kind == EX_MIN) == (p->terms[i].factor > 0), poly_bounds(dims, &with_a, budget - 3),
                          poly_bounds(dims, &with_b, budget - 3));
 }
@@ -296,7 +171,7 @@ static struct interval without_pick(const struct dims *dims, const struct poly *
 /* Interval arithmetic forgets that two terms speak of the same symbol. The first function that stands alone in a term
  * is therefore also taken apart, so that what it shares with the others cancels: n - floor(n / 2) is positive. */
 static struct interval poly_bounds(const struct dims *dims, const struct poly *p, int budget) {
-    struct interval sum = sum_bounds(dims, p), other = anything;
+    struct interval sum = sum_of(dims, p, atom_bounds), other = INTERVAL_ANY;
     for (uint32_t i = 0; i < p->n && p->n > 1 && budget > 0; i++) {
         const struct expr *atom = &dims->exprs[p->terms[i].atoms[0]];
         bool divided = atom->kind == EX_FLOORDIV && dim_is_number(atom->b) && atom->b.value > 0;
@@ -304,11 +179,11 @@ static struct interval poly_bounds(const struct dims *dims, const struct poly *p
         other = divided ? without_floordiv(dims, p, i, budget) : without_pick(dims, p, i, budget);
         break;
     }
-    return (struct interval){greatest(sum.lo, other.lo), least(sum.hi, other.hi)};
+    return interval_common(sum, other);
 }
 
 static struct interval bounds_of(const struct dims *dims, dim d) {
-    if (dim_is_unknown(d)) return anything;
+    if (dim_is_unknown(d)) return INTERVAL_ANY;
     struct poly p = load(dims, d);
     return poly_bounds(dims, &p, 6); /* a few functions deep; min and max branch and cost more */
 }
@@ -335,7 +210,7 @@ dim dim_symbol(struct graph *g, const char *name) {
 
 /* Nothing said, a size is expected in the middle of its bounds. */
 static int64_t middle(int64_t lo, int64_t hi) {
-    return is_infinite(lo) || is_infinite(hi) ? hi : lo + (hi - lo + 1) / 2;
+    return bound_is_infinite(lo) || bound_is_infinite(hi) ? hi : lo + (hi - lo + 1) / 2;
 }
 
 dim dim_fresh(struct graph *g, const char *hint, int64_t lo, int64_t hi) {
@@ -373,21 +248,14 @@ static struct interval expected_of(const struct dims *, dim);
 static struct interval expected_atom(const struct dims *dims, uint32_t id) {
     const struct expr *expr = &dims->exprs[id];
     if (expr->kind == EX_FRESH) return (struct interval){expr->expected, expr->expected};
-    if (expr->kind == EX_SYMBOL) return (struct interval){expr->lo, expr->hi};
+    if (expr->kind == EX_SYMBOL) return atom_bounds(dims, id);
     return function_bounds(expr->kind, expected_of(dims, expr->a), expected_of(dims, expr->b));
 }
 
 static struct interval expected_of(const struct dims *dims, dim d) {
-    if (dim_is_unknown(d)) return anything;
+    if (dim_is_unknown(d)) return INTERVAL_ANY;
     struct poly p = load(dims, d);
-    struct interval sum = {p.constant, p.constant};
-    for (uint32_t i = 0; i < p.n; i++) {
-        struct interval product = {p.terms[i].factor, p.terms[i].factor};
-        for (uint32_t k = 0; k < p.terms[i].degree; k++)
-            product = interval_mul(product, expected_atom(dims, p.terms[i].atoms[k]));
-        sum = interval_add(sum, product);
-    }
-    return sum;
+    return sum_of(dims, &p, expected_atom);
 }
 
 int64_t dim_expected(const struct graph *g, dim d) {
@@ -424,7 +292,7 @@ dim dim_add(struct graph *g, dim a, dim b) {
     if (dim_is(a, 0)) return b;
     if (dim_is(b, 0)) return a;
     struct poly p = load(g->exprs, a), q = load(g->exprs, b);
-    add_scaled(&p, &q, 1);
+    poly_add(&p, &q, 1);
     return store(g->exprs, &p);
 }
 
@@ -435,7 +303,7 @@ dim dim_sub(struct graph *g, dim a, dim b) {
         return num_sub(a.value, b.value, &difference) ? DIM(difference) : DIM_UNKNOWN;
     if (dim_is(b, 0)) return a;
     struct poly p = load(g->exprs, a), q = load(g->exprs, b);
-    add_scaled(&p, &q, -1);
+    poly_add(&p, &q, -1);
     return store(g->exprs, &p);
 }
 
@@ -446,7 +314,7 @@ dim dim_mul(struct graph *g, dim a, dim b) {
     if (dim_is_number(a) && dim_is_number(b)) return num_mul(a.value, b.value, &product) ? DIM(product) : DIM_UNKNOWN;
     if (dim_is(a, 1)) return b;
     if (dim_is(b, 1)) return a;
-    struct poly p = load(g->exprs, a), q = load(g->exprs, b), r = multiply(&p, &q);
+    struct poly p = load(g->exprs, a), q = load(g->exprs, b), r = poly_multiply(&p, &q);
     return store(g->exprs, &r);
 }
 
@@ -460,13 +328,6 @@ static bool unnest(struct graph *g, const struct poly *p, int64_t m, dim *out) {
     dim numerator = inner->a;
     *out = dim_floordiv(g, dim_add(g, numerator, DIM(shift)), DIM(divisor));
     return true;
-}
-
-/* x / by, if it is whole. */
-static bool divides(int64_t by, int64_t x, int64_t *quotient) {
-    if (by == -1) return num_sub(0, x, quotient);
-    *quotient = x / by;
-    return x % by == 0;
 }
 
 static int64_t common_divisor(int64_t a, int64_t b) {
@@ -496,23 +357,11 @@ static dim divide_by_positive(struct graph *g, dim a, int64_t k) {
     if (rest.constant < 0) rest.constant += k;
     for (uint32_t i = 0; i < p.n; i++) {
         struct term term = p.terms[i];
-        bool divided = divides(k, term.factor, &term.factor);
-        add_term(divided ? &whole : &rest, divided ? &term : &p.terms[i]);
+        bool divided = factor_divides(k, term.factor, &term.factor);
+        poly_add_term(divided ? &whole : &rest, divided ? &term : &p.terms[i]);
     }
     if (rest.n) out = divide_rest(g, &rest, k);
     return dim_add(g, store(g->exprs, &whole), out);
-}
-
-static bool term_divides(const struct term *by, const struct term *term, struct term *quotient) {
-    uint32_t matched = 0;
-    *quotient = (struct term){0};
-    if (!divides(by->factor, term->factor, &quotient->factor)) return false;
-    for (uint32_t i = 0; i < term->degree; i++)
-        if (matched < by->degree && term->atoms[i] == by->atoms[matched])
-            matched++;
-        else
-            quotient->atoms[quotient->degree++] = term->atoms[i];
-    return matched == by->degree;
 }
 
 static dim divide_by_monomial(struct graph *g, const struct poly *p, dim b, const struct term *by) {
@@ -520,27 +369,11 @@ static dim divide_by_monomial(struct graph *g, const struct poly *p, dim b, cons
     for (uint32_t i = 0; i < p->n; i++) {
         struct term quotient;
         bool divided = term_divides(by, &p->terms[i], &quotient);
-        add_term(divided ? &whole : &rest, divided ? &quotient : &p->terms[i]);
+        poly_add_term(divided ? &whole : &rest, divided ? &quotient : &p->terms[i]);
     }
     dim out = DIM(0);
     if (rest.n || rest.constant) out = function(g->exprs, EX_FLOORDIV, store(g->exprs, &rest), b);
     return dim_add(g, store(g->exprs, &whole), out);
-}
-
-/* p = q * quotient? Long division; the order of terms is the graded lexicographic one, so leading terms divide. */
-static bool divide_exactly(const struct poly *p, const struct poly *q, struct poly *quotient) {
-    struct poly rest = *p;
-    *quotient = (struct poly){0};
-    while (!rest.failed && rest.n) {
-        struct poly step = {.n = 1};
-        if (!term_divides(&q->terms[0], &rest.terms[0], &step.terms[0])) return false;
-        if (!step.terms[0].degree) step = (struct poly){.constant = step.terms[0].factor};
-        add_scaled(quotient, &step, 1);
-        struct poly product = multiply(q, &step);
-        add_scaled(&rest, &product, -1);
-        if (quotient->failed) return false;
-    }
-    return !rest.failed && !rest.constant;
 }
 
 dim dim_floordiv(struct graph *g, dim a, dim b) {
@@ -552,7 +385,7 @@ dim dim_floordiv(struct graph *g, dim a, dim b) {
     if (dim_is_number(b)) return divide_by_positive(g, a, b.value);
     if (dim_is(a, 0)) return a;
     struct poly p = load(g->exprs, a), q = load(g->exprs, b);
-    if (divide_exactly(&p, &q, &quotient)) return store(g->exprs, &quotient);
+    if (poly_divide(&p, &q, &quotient)) return store(g->exprs, &quotient);
     if (q.n == 1 && !q.constant) return divide_by_monomial(g, &p, b, &q.terms[0]);
     return function(g->exprs, EX_FLOORDIV, a, b);
 }
