@@ -117,9 +117,11 @@ static void print_text(const struct query *q, const ol_search_result *r, FILE *o
     const char *what = o->space ? o->space : o->files.at[0], *target = ol_target_describe(q->targets.at[0])->name;
     char a[NUMBER_SIZE], b[NUMBER_SIZE];
     if (!r->met) {
-        fprintf(out, "%s: nothing meets %s ms on %s; the fastest found takes %s ms (score %s)\n", what,
+        bool for_its_margin = r->fastest.latency_ms <= q->budgets[0];
+        fprintf(out, "%s: nothing meets %s ms on %s; the fastest found takes %s ms (score %s)%s\n", what,
                 format_ms(a, q->budgets[0]), target, format_ms(b, r->fastest.latency_ms),
-                format_double((char[NUMBER_SIZE]){0}, r->fastest.score));
+                format_double((char[NUMBER_SIZE]){0}, r->fastest.score),
+                for_its_margin ? ", more with its margin; --risk 0.5 asks for none" : "");
         return;
     }
     if (r->unchanged)
