@@ -71,7 +71,7 @@ void file_map_shut(struct file_map *map) {
 void file_map_close(struct file_map *map) {
     file_map_shut(map);
     if (map->bytes) munmap((void *)(uintptr_t)map->bytes, map->length);
-    *map = (struct file_map){0};
+    *map = (struct file_map){.file = -1};
 }
 
 static enum status cannot_write(const char *path, int error, struct diag *diag) {

@@ -19,7 +19,7 @@ struct payload {    /* of one TensorProto */
     uint64_t offset;      /* in the message, bytes */
     uint64_t length;      /* bytes; ENC_STRINGS: of the fields, tags included */
     uint64_t count;       /* ENC_STRINGS: how many */
-    const uint8_t *bytes; /* borrowed from the message unless gathered */
+    const uint8_t *bytes; /* in the message, or a copy in the arena: gathered, or short and of a file */
 };
 
 struct slim {
