@@ -39,7 +39,7 @@ struct fitting {
     size_t n_samples, n_groups, cap_groups;
     struct sample *samples;
     struct group *groups;
-    const struct calibration_net *nets;
+    struct calibration_net *nets;
     size_t n_nets;
     uint32_t left_out; /* nets of this fold take no part; FOLDS: all do */
 };
@@ -350,7 +350,8 @@ static void judge_networks(const struct fitting *f, const struct check *x, struc
             times[g] = (struct class_time){x->guess[i * x->n_groups + g], class_error(f, x, f->groups[g].name)};
         }
         if (!(truth > 0)) continue;
-        off[n] = fabs(log_error(guess, truth));
+        f->nets[i].off = log_error(guess, truth);
+        off[n] = fabs(f->nets[i].off);
         relative[n] = off[n] / calibrated_deviation(times, x->n_groups, guess);
         n++;
     }
@@ -371,7 +372,7 @@ static double plain_scale(const struct fitting *f) {
 }
 
 enum status calibrated_fit(struct calibrated **out, const struct calibration_row *rows, size_t n_rows,
-                           const struct calibration_net *nets, size_t n_nets, int64_t block, struct arena *arena,
+                           struct calibration_net *nets, size_t n_nets, int64_t block, struct arena *arena,
                            struct diag *diag) {
     struct fitting f = {
         .arena = arena, .block = block, .rows = rows, .nets = nets, .n_nets = n_nets, .left_out = FOLDS};
