@@ -39,14 +39,14 @@ static void print_json(const ol_scores *s, FILE *out) {
 }
 
 static void print_csv(const ol_scores *s, FILE *out) {
-    const char *const header[] = {"target", "srcc",         "srcc_min",   "srcc_sd",         "kendall",
-                                  "mape",   "within_10pct", "covered_90", "covered_90_pool", "raw_proxy_srcc"};
+    const char *const header[] = {"target", "srcc",         "srcc_min",   "srcc_sd",        "kendall",
+                                  "mape",   "within_10pct", "covered_90", "raw_proxy_srcc", "covered_90_pool"};
     enum { N = sizeof header / sizeof *header };
     csv_row(out, N, header);
     for (size_t i = 0; i < s->n_scores; i++) {
         const ol_score *r = &s->scores[i];
-        const double values[N - 1] = {r->srcc,         r->srcc_min, r->srcc_sd,      r->kendall,       r->mape,
-                                      r->within_10pct, r->covered,  r->covered_pool, r->raw_proxy_srcc};
+        const double values[N - 1] = {r->srcc,         r->srcc_min, r->srcc_sd,        r->kendall,     r->mape,
+                                      r->within_10pct, r->covered,  r->raw_proxy_srcc, r->covered_pool};
         char text[N - 1][NUMBER_SIZE];
         const char *cells[N] = {r->target};
         for (int k = 0; k + 1 < N; k++) cells[k + 1] = isnan(values[k]) ? "" : format_double(text[k], values[k]);
