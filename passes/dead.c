@@ -4,7 +4,8 @@
  * kept:  every node as written.
  * prune: a product with zero is a constant, and zero terms of a sum are dropped; then what reaches no output dies.
  *        Operators applied to a zero stay. A product with zero whose operand is a convolution (its normalisation folded
- *        in) that nobody else reads is folded into the weights instead: the convolution stays alive.
+ *        in) that nobody else reads is folded into the weights instead: the convolution stays alive. Of two such
+ *        products that alone read it, the first is folded and the other is a constant, as measured tables show.
  * full:  in addition, what no graph input reaches dies: an operator that sees only zeros and what was made of them is
  *        one, too, and a sum drops such terms.
  *
@@ -21,6 +22,7 @@ struct viewing {
     uint8_t *flow;       /* by tensor */
     uint32_t *same_as;   /* by tensor: whose value it repeats, through dropped sums; itself otherwise */
     uint32_t *n_readers; /* by tensor, of the value: readers of its repetitions are its own */
+    uint32_t *n_erasers; /* likewise: products with zero among them */
     uint8_t *needed;     /* by tensor */
 };
 
@@ -67,13 +69,14 @@ static void kill_node(struct graph *g, struct node *node) {
     }
 }
 
-/* A convolution, alone or under its normalisation, whose result only one node reads. */
-static bool is_sole_convolution(const struct viewing *v, uint32_t id) {
+/* A convolution, alone or under its normalisation, whose result only one node reads, or two that erase it. */
+static bool is_erased_convolution(const struct viewing *v, uint32_t id) {
     const struct graph *g = v->graph;
     id = v->same_as[id];
-    for (int step = 0; step < 2; step++) {
+    uint32_t readers = v->n_erasers[id] == 2 ? 2 : 1;
+    for (int step = 0; step < 2; step++, readers = 1) {
         uint32_t producer = g->tensors[id].producer;
-        if (v->n_readers[id] != 1 || producer == NONE) return false;
+        if (v->n_readers[id] != readers || producer == NONE) return false;
         const struct node *maker = &g->nodes[producer];
         if (op_table[maker->op].kernel == KC_CONV) return true;
         if (maker->op != OP_BatchNormalization || node_in(maker, 0) == NONE) return false;
@@ -92,6 +95,7 @@ static void become_identity(struct viewing *v, struct node *node, uint32_t input
     v->flow[out] = v->flow[input];
     v->same_as[out] = v->same_as[input];
     v->n_readers[v->same_as[input]] += v->n_readers[out] - 1;
+    v->n_erasers[v->same_as[input]] += v->n_erasers[out];
 }
 
 static void become_constant(struct viewing *v, struct node *node, enum flow flow) {
@@ -104,10 +108,12 @@ static void view_product(struct viewing *v, struct node *node) {
     for (uint32_t i = 0; i < 2; i++) {
         uint32_t zero = node_in(node, i), other = node_in(node, 1 - i);
         if (flow_of(v, zero) != ZERO || other == NONE) continue;
-        if (!v->full && is_sole_convolution(v, other))
-            become_identity(v, node, other);
-        else
+        if (v->full || !is_erased_convolution(v, other)) {
             become_constant(v, node, ZERO);
+            return;
+        }
+        if (v->n_erasers[v->same_as[other]]) v->n_erasers[v->same_as[other]]--;
+        become_identity(v, node, other);
         return;
     }
 }
@@ -195,6 +201,14 @@ static void view_node(struct viewing *v, struct node *node) {
         become_constant(v, node, holds_zero(v, node) ? ZERO : CONSTANT);
 }
 
+static void count_reads(struct viewing *v, const struct node *node) {
+    for (uint32_t i = 0; i < node->n_inputs; i++) {
+        if (node->inputs[i] == NONE) continue;
+        v->n_readers[node->inputs[i]]++;
+        if (node->op == OP_Mul && flow_of(v, node_in(node, 1 - i)) == ZERO) v->n_erasers[node->inputs[i]]++;
+    }
+}
+
 /* Nodes of bodies stay as written: their inputs change from round to round. */
 static void find_zeros(struct viewing *v) {
     struct graph *g = v->graph;
@@ -204,8 +218,7 @@ static void find_zeros(struct viewing *v) {
         v->flow[t] = is_zero_constant(g, (uint32_t)t) ? ZERO : constant ? CONSTANT : LIVE;
     }
     for (size_t n = 0; n < g->n_nodes; n++)
-        for (uint32_t i = 0; !g->nodes[n].dead && i < g->nodes[n].n_inputs; i++)
-            if (g->nodes[n].inputs[i] != NONE) v->n_readers[g->nodes[n].inputs[i]]++;
+        if (!g->nodes[n].dead) count_reads(v, &g->nodes[n]);
     for (uint32_t o = 0; o < g->bodies[0].n_outputs; o++) v->n_readers[g->bodies[0].outputs[o]]++;
     const struct body *main = &g->bodies[0];
     for (size_t i = 0; i < main->n_nodes; i++)
@@ -253,6 +266,7 @@ enum status pass_dead(struct run *run) {
     v.needed = arena_alloc(run->scratch, g->n_tensors + 1);
     v.same_as = arena_array(run->scratch, g->n_tensors + 1, sizeof *v.same_as);
     v.n_readers = arena_array(run->scratch, g->n_tensors + 1, sizeof *v.n_readers);
+    v.n_erasers = arena_array(run->scratch, g->n_tensors + 1, sizeof *v.n_erasers);
     find_zeros(&v);
     sweep(&v, 0);
     return ST_OK;

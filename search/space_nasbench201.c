@@ -128,18 +128,21 @@ static bool is_conv(enum edge_op op) {
     return op == EDGE_CONV1 || op == EDGE_CONV3;
 }
 
-/* Pruned alone, a product with zero of a convolution that nobody else reads goes into its weights: the convolution
- * stays. Only the last node but one has a single reader. */
+/* Pruned alone, a product with zero of a convolution that only such products read goes into its weights: the
+ * convolution stays, and so does the first of them. Node 1 is read by edges 2 and 4, node 2 by edge 5. */
 static bool keeps_convolution(const struct cell *c, const bool *carries, enum view view, size_t e) {
-    if (view != VIEW_PRUNE || e != 5 || carries[1] == carries[2]) return false;
-    return is_conv(c->op[carries[1] ? 1 : 2]);
+    bool first_erased = is_conv(c->op[0]) && c->op[4] == EDGE_NONE;
+    if (view != VIEW_PRUNE || e == 0 || e == 1 || e == 3 || e == 4) return false;
+    if (e == 2) return first_erased;
+    if (carries[1] == carries[2]) return false;
+    return is_conv(c->op[carries[1] ? 1 : 2]) || (carries[2] && c->op[2] == EDGE_SKIP && first_erased);
 }
 
 /* Edges that give no zeros, and of those the ones that reach the output. */
 static void find_running(struct cell *c, const struct arch *a, enum view view) {
     bool carries[N_EDGES], live[4] = {true}, needed[4] = {[3] = true};
+    for (size_t e = 0; e < N_EDGES; e++) c->op[e] = (enum edge_op)a->gene[e];
     for (size_t e = 0; e < N_EDGES; e++) {
-        c->op[e] = (enum edge_op)a->gene[e];
         if (c->op[e] == EDGE_NONE && keeps_convolution(c, carries, view, e)) c->op[e] = EDGE_SKIP;
         bool made = view == VIEW_PRUNE && (is_conv(c->op[e]) || c->op[e] == EDGE_POOL); /* even out of zeros */
         carries[e] = view == VIEW_KEPT || (c->op[e] != EDGE_NONE && (live[edge_from[e]] || made));
