@@ -8,6 +8,11 @@
 #define MILLION    1e6
 #define LARGE_SIDE 5 /* of a depthwise window */
 
+/* While the next kernel is launched a big device moves this much, or multiplies this much of a depthwise convolution:
+ * of a network of small kernels the launches are all that is seen. */
+#define HIDDEN_BYTES          12e6
+#define HIDDEN_DEPTHWISE_MACS 32e6
+
 struct family { /* the features a kernel class counts in; bytes == FT_CONST: none */
     enum feature launches, macs, bytes;
 };
@@ -76,6 +81,8 @@ static void add_sums(const struct kernel *k, enum feature macs, double times, do
     x[FT_WEIGHT_BYTES] += times * (double)k->weight_bytes / MILLION;
     x[FT_REDUCTION] += times * reduction / 1e3;
     x[FT_SQRT_MAC] += times * sqrt((double)k->macs / MILLION);
+    if (k->kind == KC_DEPTHWISE)
+        x[FT_MAC_DEPTHWISE_LARGE] += times * fmax((double)k->macs - HIDDEN_DEPTHWISE_MACS, 0) / MILLION;
 }
 
 void kernel_features(const struct kernel *k, struct features *features) {
@@ -85,7 +92,9 @@ void kernel_features(const struct kernel *k, struct features *features) {
     /* A recurrent layer launches its products once a step; its positions are steps times batch. */
     double launches = k->kind == KC_RNN ? (double)k->positions / fmax((double)k->batch, 1) : 1;
     x[family.launches] += times * launches;
-    x[family.bytes] += times * ((double)k->in_bytes + (double)k->out_bytes) / MILLION;
+    double bytes = (double)k->in_bytes + (double)k->out_bytes;
+    x[family.bytes] += times * bytes / MILLION;
+    x[FT_BYTES_LARGE] += times * fmax(bytes - HIDDEN_BYTES, 0) / MILLION;
     add_sums(k, family.macs, times, x);
 }
 

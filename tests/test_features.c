@@ -102,3 +102,14 @@ Test(features, of_batched_products_count_every_product) {
     run_all(NULL);
     cr_assert_float_eq(run.features.x[FT_UTIL18], 8. * 512 * 512 * 64 / 1e6, 1e-9);
 }
+
+/* What is beyond 12 MB, and beyond 32 million MACs of a depthwise convolution, counts once more: kernel by kernel. */
+Test(features, of_kernels_longer_than_a_launch) {
+    uint32_t x = image(16, 512);
+    uint32_t y = build_conv(&b, x, 16, 16, 3, 1, 16, false);
+    build_output(&b, build_conv(&b, y, 16, 2, 1, 1, 1, false), "out");
+    run_all(NULL);
+    const double plane = 512 * 512, *f = run.features.x;
+    cr_assert_float_eq(f[FT_MAC_DEPTHWISE_LARGE], (9 * 16 * plane - 32e6) / 1e6, 1e-9);
+    cr_assert_float_eq(f[FT_BYTES_LARGE], (4 * plane * (16 + 16) - 12e6 + 4 * plane * (16 + 2) - 12e6) / 1e6, 1e-9);
+}
