@@ -38,6 +38,7 @@ static const double vague[] = {0.3, 1}; /* prior variances of components that kn
 #define BIT(id)  (UINT64_C(1) << FT_##id)
 #define MACS     (BIT(MAC_CONV) | BIT(MAC_POINTWISE) | BIT(MAC_GROUPED) | BIT(MAC_DEPTHWISE3) | BIT(MAC_DEPTHWISE5))
 #define BYTES    (BIT(BYTES_POOL) | BIT(BYTES_DENSE) | BIT(BYTES_DEPTHWISE) | BIT(BYTES_ELEMENTWISE) | BIT(WEIGHT_BYTES))
+#define DENSE    (BIT(MAC_CONV) | BIT(MAC_POINTWISE) | BIT(MAC_GROUPED))
 #define LAUNCHES (BIT(N_CONV) | BIT(N_POINTWISE) | BIT(N_GROUPED) | BIT(N_DEPTHWISE) | BIT(N_POOL) | BIT(N_ELEMENTWISE))
 
 static const struct analytic_row {
@@ -54,6 +55,8 @@ static const struct analytic_row {
     {MACS, BYTES, false},
     {MACS, LAUNCHES, false},
     {BIT(REDUCTION), LAUNCHES, false},
+    {BIT(WEIGHT_BYTES), BIT(WEIGHT_BYTES), false}, /* small caches */
+    {DENSE, DENSE, false},                         /* arrays of multipliers: the rest in their shadow */
 };
 
 static double group_cost(size_t feature) {
@@ -315,15 +318,19 @@ static void fill_mean(const struct samples *s, const double *shares, const struc
     out->left = dot(e, e, s->n);
 }
 
-struct forms { /* by noise level, times sigma^2: a'K^-1 a, a'K^-1 e, e'K^-1 e; and the determinant within the rank */
-    double mean[N_NOISES], mixed[N_NOISES], rest[N_NOISES], determinant[N_NOISES];
+struct forms { /* by noise level, times sigma^2: a'K^-1 a, a'K^-1 e, e'K^-1 e; and the determinant within the rank, as a
+                * product of at most FACTORS of its factors and the logarithm of the others */
+    double mean[N_NOISES], mixed[N_NOISES], rest[N_NOISES], determinant[N_NOISES], log_others[N_NOISES];
 };
 
-/* By Woodbury's formula. Of at most 23 factors of the determinant each lies within 1e-7 and 1e13. */
+#define FACTORS 16 /* each lies within 1e-7 and 1e13 */
+
+/* By Woodbury's formula. */
 static void fill_forms(const struct spectrum *f, const struct solution *s, double width, struct forms *out) {
     double g = width * s->open;
     for (size_t i = 0; i < N_NOISES; i++)
-        out->mean[i] = s->square, out->mixed[i] = 0, out->rest[i] = s->left, out->determinant[i] = 1;
+        out->mean[i] = s->square, out->mixed[i] = 0, out->rest[i] = s->left, out->determinant[i] = 1,
+        out->log_others[i] = 0;
     for (size_t k = 0; k < f->rank; k++) {
         double square = g * f->square[k], mean = g * s->mean[k] * s->mean[k];
         double mixed = g * s->mean[k] * s->rest[k], rest = g * s->rest[k] * s->rest[k];
@@ -334,6 +341,9 @@ static void fill_forms(const struct spectrum *f, const struct solution *s, doubl
             out->mixed[i] -= mixed * inverse;
             out->rest[i] -= rest * inverse;
         }
+        if (k % FACTORS == FACTORS - 1)
+            for (size_t i = 0; i < N_NOISES; i++)
+                out->log_others[i] += log(out->determinant[i]), out->determinant[i] = 1;
     }
 }
 
@@ -347,7 +357,8 @@ static void fill_evidence(const struct mixture *m, const struct spectrum *f, dou
             double left = forms.rest[i] - forms.mixed[i] * forms.mixed[i] / forms.mean[i];
             out->mass[w * N_NOISES + i] = log_prior + log_width + m->bank->log_noise[i] - free * m->log_sigma[i] -
                                           0.5 * left / (noises[i] * noises[i]) -
-                                          0.5 * log(forms.determinant[i] * forms.mean[i] / out->square);
+                                          0.5 * log(forms.determinant[i] * forms.mean[i] / out->square) -
+                                          0.5 * forms.log_others[i];
         }
     }
 }
