@@ -23,7 +23,8 @@ static const double vague[] = {0.3, 1}; /* prior variances of components that kn
 
 #define N_NOISES     NOISE_LEVELS
 #define N_GRID       (COUNT_OF(widths) * N_NOISES)
-#define WIDER        2     /* by this the logarithm of the prior falls with each doubling of a width above 1 */
+#define WIDER        2     /* by this the logarithm of the prior falls with each doubling of a width above 1, */
+#define WIDER_HALF   6     /* by half of it with so many proxies: fewer say less of how far devices lie apart */
 #define NEAR         0.1   /* spread around one proxy, as a share of the spread of devices */
 #define VIEW_PRIOR   3     /* devices thought to follow each view, besides the proxies */
 #define COUPLING     0.5   /* of a proxy's component: its own graph view rather than the bank's average */
@@ -350,8 +351,9 @@ static void fill_forms(const struct spectrum *f, const struct solution *s, doubl
 static void fill_evidence(const struct mixture *m, const struct spectrum *f, double log_prior, struct solution *out) {
     struct forms forms;
     double free = (double)m->samples->n - (double)f->rank - 1; /* directions of noise alone; one went with s */
+    double proxies = (double)m->bank->n_proxies, wider = WIDER * proxies / (proxies + WIDER_HALF);
     for (size_t w = 0; w < COUNT_OF(widths); w++) {
-        double log_width = -WIDER * fmax(log2(widths[w]), 0);
+        double log_width = -wider * fmax(log2(widths[w]), 0);
         fill_forms(f, out, widths[w], &forms);
         for (size_t i = 0; i < N_NOISES; i++) {
             double left = forms.rest[i] - forms.mixed[i] * forms.mixed[i] / forms.mean[i];

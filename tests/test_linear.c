@@ -200,8 +200,8 @@ static double priced(ol_model *model, const ol_target *target, const char *net, 
     return e->latency_ms;
 }
 
-/* Latencies are positive, finite, bounded in their intervals, and do not fall as the batch grows: where launches are all
- * that is seen they stay, as well as free signs allow. */
+/* Latencies are positive, finite, bounded in their intervals, and do not fall as the batch grows: where launches are
+ * all that is seen they stay, as well as free signs allow. */
 Test(linear, measured_targets_price_any_network) {
     glob_t found;
     cr_assert_eq(glob(SOURCE_DIR "/models/targets/measured-*.json", 0, NULL, &found), 0);
