@@ -25,6 +25,7 @@ static const double vague[] = {0.3, 1}; /* prior variances of components that kn
 #define N_GRID       (COUNT_OF(widths) * N_NOISES)
 #define WIDER        2     /* by this the logarithm of the prior falls with each doubling of a width above 1, */
 #define WIDER_HALF   6     /* by half of it with so many proxies: fewer say less of how far devices lie apart */
+#define JOINT        0.9   /* of how features' shares go together among devices: the rest is each by itself */
 #define NEAR         0.1   /* spread around one proxy, as a share of the spread of devices */
 #define VIEW_PRIOR   3     /* devices thought to follow each view, besides the proxies */
 #define COUPLING     0.5   /* of a proxy's component: its own graph view rather than the bank's average */
@@ -128,7 +129,7 @@ static void collect_rows(struct bank *b, const struct proxy *proxies, size_t n, 
         if (analytic_share(&analytic_rows[a], b->scale, b->p, b->rows + b->n_rows * b->p)) b->n_rows++;
 }
 
-/* Sample covariance of the rows; prior: half of its off-diagonal kept, and a floor so that no direction is closed. */
+/* Sample covariance of the rows; prior: JOINT of its off-diagonal kept, and a floor so that no direction is closed. */
 static void spread(struct bank *b, struct arena *arena) {
     size_t p = b->p, n = b->n_rows;
     b->mean = arena_array(arena, p, sizeof *b->mean);
@@ -144,8 +145,8 @@ static void spread(struct bank *b, struct arena *arena) {
     for (size_t j = 0; j < p; j++) {
         double square = 0;
         for (size_t i = 0; i < n; i++) square += b->rows[i * p + j] * b->rows[i * p + j] / (double)n;
-        for (size_t k = 0; k < p; k++) b->factor[j * p + k] = 0.5 * b->covariance[j * p + k];
-        b->factor[j * p + j] += 0.5 * b->covariance[j * p + j] + 0.01 * (1 / (double)p + square);
+        for (size_t k = 0; k < p; k++) b->factor[j * p + k] = JOINT * b->covariance[j * p + k];
+        b->factor[j * p + j] += (1 - JOINT) * b->covariance[j * p + j] + 0.01 * (1 / (double)p + square);
     }
     lapack_int info = LAPACKE_dpotrf(LAPACK_ROW_MAJOR, 'L', (lapack_int)p, b->factor, (lapack_int)p);
     assert(info == 0);
