@@ -175,20 +175,22 @@ def main():
                "intervals, with the shares inside them in sight. The measured targets' non-negative weights were set "
                "without tuning on the errors of the spaces left out; how wide intervals become for networks of "
                "another kind is one number, chosen so that nine tenths of the spaces left out lie inside on average.", "",
-               "Three later changes came from looking for what is left unexplained in whole tables, and were then judged "
-               "by the known devices left out with their families. What a kernel moves beyond 12 MB, or a depthwise one "
-               "multiplies beyond 32 million times, is seen on GPUs because the rest is done while the next kernel is "
-               "launched (block by block, FBNet at batch 32 on `titanxp_32` and `1080ti_32`; the limits were chosen by the "
-               "fits of eight GPU columns, of which the known ones alone choose the same). Of two products with zero "
-               "of a convolution one goes into its weights (networks of NAS-Bench-201 that `pixel3`, and `raspi4` alike, "
-               "run 2 to 5 times slower than thought). Two proxies more, dense products alone and weights alone, were "
-               "thought of while looking at `fpga` and `raspi4`: on these two they are not blind, on the known devices "
-               "they change nothing. SRCC of the known devices with 10 random samples: FBNet 0.847 to 0.854, NAS-Bench-201 "
-               "0.947 to 0.948; planned 0.875 to 0.881 and 0.952 to 0.957. Tried and left: what other devices' "
-               "latencies have in common by place beyond our features (no more than the two features give), one or two "
-               "measurements taken to be wrong, samples chosen for the mean variance. By the known devices alone nine tenths "
-               "of the prior's covariance are kept instead of half (FBNet 0.854 to 0.855, planned 0.881 to 0.882). That "
-               "wide priors are less unlikely where there are few proxies was set with the table of one proxy in sight (10 random samples 0.932 to 0.934); the known devices hardly move.", "")
+               "Three later changes came from looking for what is left unexplained in whole tables, and were then "
+               "judged by the known devices left out with their families. What a kernel moves beyond 12 MB, or a "
+               "depthwise one multiplies beyond 32 million times, is seen on GPUs because the rest is done while the "
+               "next kernel is launched (block by block, FBNet at batch 32 on `titanxp_32` and `1080ti_32`; the "
+               "limits were chosen by the fits of eight GPU columns, of which the known ones alone choose the same). "
+               "Of two products with zero of a convolution one goes into its weights (networks of NAS-Bench-201 that "
+               "`pixel3`, and `raspi4` alike, run 2 to 5 times slower than thought). Two proxies more, dense "
+               "products alone and weights alone, were thought of while looking at `fpga` and `raspi4`: on these two "
+               "they are not blind, on the known devices they change nothing. SRCC of the known devices with 10 "
+               "random samples: FBNet 0.847 to 0.854, NAS-Bench-201 0.947 to 0.948; planned 0.875 to 0.881 and 0.952 "
+               "to 0.957. Tried and left: what other devices' latencies have in common by place beyond our features "
+               "(no more than the two features give), one or two measurements taken to be wrong, samples chosen for "
+               "the mean variance, intervals scaled by the samples left out. By the known devices alone nine tenths "
+               "of the prior's covariance are kept instead of half (FBNet 0.854 to 0.855, planned 0.881 to 0.882). "
+               "That wide priors are less unlikely where there are few proxies was set with the table of one proxy "
+               "in sight (10 random samples 0.932 to 0.934); the known devices hardly move.", "")
     oneproxy(report)
     help_tables(report)
     cross_space(report)
