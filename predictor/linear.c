@@ -173,17 +173,17 @@ static double doublings_outside(const struct linear *l, double ms) {
     return ms < l->lowest_ms ? log2(l->lowest_ms / ms) : 0;
 }
 
-/* Signed weights fit best where the network is like those measured; far from them they can leave nothing, or less. What
- * they change of the non-negative prediction therefore fades with the distance. */
-static double blend(double safe, double any, double weights, double outside) {
-    double change = log(fmin(fmax(any / safe, 1.0 / CORRECTION), CORRECTION));
-    return safe * exp(change / (1 + weights * weights / (UNCERTAIN * UNCERTAIN) + outside * outside));
-}
-
 /* How sure it is that a network is of another kind than those measured, 0 to 1: their spaces all err in their own way,
  * which no covariance of rows knows of, so it only tells where that begins. */
 static double strangeness(const struct linear *l, double weights) {
     return l->familiar > 0 && weights > l->familiar ? 1 - pow(l->familiar / weights, 2) : 0;
+}
+
+/* Signed weights fit best where the network is like those measured; far from them they can leave nothing, or less. What
+ * they change of the non-negative prediction therefore fades with the distance, and is nothing for another kind. */
+static double blend(const struct linear *l, double safe, double any, double weights, double outside) {
+    double change = log(fmin(fmax(any / safe, 1.0 / CORRECTION), CORRECTION)) * (1 - strangeness(l, weights));
+    return safe * exp(change / (1 + weights * weights / (UNCERTAIN * UNCERTAIN) + outside * outside));
 }
 
 struct linear_estimate linear_predict_row(const struct linear *l, const double *const rows[VIEW_COUNT]) {
@@ -200,7 +200,7 @@ struct linear_estimate linear_predict_row(const struct linear *l, const double *
     }
     safe = fmax(safe, SMALLEST_MS);
     double between = fmax(square - mean * mean, 0), outside = doublings_outside(l, safe);
-    e.ms = blend(safe, mean, sqrt(variance) / safe, outside);
+    e.ms = blend(l, safe, mean, sqrt(variance) / safe, outside);
     double weights = sqrt(variance) / e.ms, strange = strangeness(l, weights), beyond = PER_DOUBLING * outside;
     double known = strange > 0 ? fmin(weights, UNLIKE) : weights;
     double near = known * known + between / (e.ms * e.ms) + l->noise * l->noise;
