@@ -91,18 +91,21 @@ def main():
                 for row in read(os.path.join(options.data, "accuracy", "nasbench201_cifar100.csv"))}
     print("| device | budget, ms | latency, ms: mean | worst | kept | accuracy, %: mean | best possible |\n"
           "|---|---|---|---|---|---|---|")
-    everything = []
+    everything, often, near, budgets = [], 0, 0, 0
     for device in options.devices or (KNOWN if options.known else DEVICES):
         rows = list(trials(options, device, latencies, accuracy))
         everything += rows
         for budget in sorted({row[0] for row in rows}):
             mine = [row for row in rows if row[0] == budget]
             kept = sum(row[1] <= budget for row in mine)
+            budgets, often = budgets + 1, often + (kept >= 0.9 * len(mine))
+            near += sum(r[3] - r[2] for r in mine) <= 0.5 * len(mine)
             print(f"| {device} | {budget:.4g} | {sum(r[1] for r in mine) / len(mine):.2f} | "
                   f"{max(r[1] for r in mine):.2f} | {kept} of {len(mine)} | "
                   f"{sum(r[2] for r in mine) / len(mine):.2f} | {mine[0][3]:.2f} |", flush=True)
     print(f"\nKept in {sum(row[1] <= row[0] for row in everything) / len(everything):.1%} of the draws, "
-          f"{sum(row[3] - row[2] for row in everything) / len(everything):.2f} points below the best possible.")
+          f"{sum(row[3] - row[2] for row in everything) / len(everything):.2f} points below the best possible. "
+          f"Of {budgets} budgets {often} are kept in nine of ten draws, {near} within 0.5 points.")
 
 
 if __name__ == "__main__":

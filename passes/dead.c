@@ -72,7 +72,6 @@ static void kill_node(struct graph *g, struct node *node) {
 /* A convolution, alone or under its normalisation, whose result only one node reads, or two that erase it. */
 static bool is_erased_convolution(const struct viewing *v, uint32_t id) {
     const struct graph *g = v->graph;
-    id = v->same_as[id];
     uint32_t readers = v->n_erasers[id] == 2 ? 2 : 1;
     for (int step = 0; step < 2; step++, readers = 1) {
         uint32_t producer = g->tensors[id].producer;
@@ -108,12 +107,13 @@ static void view_product(struct viewing *v, struct node *node) {
     for (uint32_t i = 0; i < 2; i++) {
         uint32_t zero = node_in(node, i), other = node_in(node, 1 - i);
         if (flow_of(v, zero) != ZERO || other == NONE) continue;
-        if (v->full || !is_erased_convolution(v, other)) {
+        uint32_t value = v->same_as[other];
+        if (!v->full && is_erased_convolution(v, value)) {
+            v->n_erasers[value] -= v->n_erasers[value] > 0; /* a zero that was computed was not counted */
+            become_identity(v, node, other);
+        } else {
             become_constant(v, node, ZERO);
-            return;
         }
-        if (v->n_erasers[v->same_as[other]]) v->n_erasers[v->same_as[other]]--;
-        become_identity(v, node, other);
         return;
     }
 }

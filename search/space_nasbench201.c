@@ -132,7 +132,7 @@ static bool is_conv(enum edge_op op) {
  * convolution stays, and so does the first of them. Node 1 is read by edges 2 and 4, node 2 by edge 5. */
 static bool keeps_convolution(const struct cell *c, const bool *carries, enum view view, size_t e) {
     bool first_erased = is_conv(c->op[0]) && c->op[4] == EDGE_NONE;
-    if (view != VIEW_PRUNE || e == 0 || e == 1 || e == 3 || e == 4) return false;
+    if (view != VIEW_PRUNE || (e != 2 && e != 5)) return false;
     if (e == 2) return first_erased;
     if (carries[1] == carries[2]) return false;
     return is_conv(c->op[carries[1] ? 1 : 2]) || (carries[2] && c->op[2] == EDGE_SKIP && first_erased);
