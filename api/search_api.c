@@ -4,10 +4,10 @@
 #include <string.h>
 
 enum { EVALUATIONS = 20000, EVALUATIONS_CMD = 200 };
-/* A model is cut until it just fits, so what it is held to leaves a margin. Of a list all that is predicted to fit is
- * considered, and the margin weighed against the score (docs/search.md has the figures). */
+/* A model is cut until it just fits, so what it is held to leaves a margin. Of a list all that may well fit is
+ * considered, and how surely it does weighed against the score (docs/search.md has the figures). */
 #define RISK      0.05
-#define RISK_LIST 0.5
+#define RISK_LIST 0.6
 
 static enum status check(const ol_search_request *r, struct diag *diag) {
     if (!r->model == !r->space) return diag_fail(diag, ST_USAGE, "name a model or a search space");

@@ -18,10 +18,13 @@ struct space_search {
     struct arch *archs;
     double *scores;
     struct outcome *outcomes; /* by architecture of the table */
-    double *holds;            /* likewise: the probability that every budget is */
+    struct odds {
+        double holds;        /* the probability that every budget is kept */
+        double lo_ms, hi_ms; /* on the first target */
+    } * odds;                /* likewise */
 };
 
-static enum status price_arch(const struct space_search *ss, const struct arch *a, struct outcome *o, double *holds,
+static enum status price_arch(const struct space_search *ss, const struct arch *a, struct outcome *o, struct odds *odds,
                               struct search_worker *worker) {
     struct arena *arena = &worker->scratch;
     struct diag *diag = &worker->diag;
@@ -38,7 +41,7 @@ static enum status price_arch(const struct space_search *ss, const struct arch *
         TRY(passes_run(&run, PASSES_ANALYSIS));
     }
     for (size_t v = space_views(ss->space); all_linear && v < VIEW_COUNT; v++) views[v] = views[0];
-    *holds = 1;
+    *odds = (struct odds){.holds = 1};
     for (size_t t = 0; t < ss->r->n_targets; t++) {
         const struct target *target = ss->r->targets[t]->target;
         struct estimate e = {.confidence = 0.9};
@@ -49,7 +52,8 @@ static enum status price_arch(const struct space_search *ss, const struct arch *
             TRY(search_price(target, g, arena, &e, diag));
         o->ms[t] = e.ms;
         o->bound_ms[t] = search_bound(&e, ss->r->risk);
-        *holds *= search_holds(&e, ss->r->budgets_ms[t]);
+        odds->holds *= search_holds(&e, ss->r->budgets_ms[t]);
+        if (t == 0) odds->lo_ms = e.lo_ms, odds->hi_ms = e.hi_ms;
     }
     return ST_OK;
 }
@@ -83,12 +87,12 @@ static void price_row(void *user, size_t i, unsigned worker) {
     o->score = NAN;
     if (setjmp(ss->s->workers[worker].oom)) return;
     search_worker_begin(ss->s, worker);
-    if (price_arch(ss, &ss->archs[i], o, &ss->holds[i], &ss->s->workers[worker]) == ST_OK) o->score = ss->scores[i];
+    if (price_arch(ss, &ss->archs[i], o, &ss->odds[i], &ss->s->workers[worker]) == ST_OK) o->score = ss->scores[i];
 }
 
-static bool fits(const struct space_search *ss, const struct outcome *o) {
+static bool within(const struct space_search *ss, const double ms[]) {
     for (size_t t = 0; t < ss->r->n_targets; t++)
-        if (!(o->bound_ms[t] <= ss->r->budgets_ms[t])) return false;
+        if (!(ms[t] <= ss->r->budgets_ms[t])) return false;
     return true;
 }
 
@@ -120,16 +124,19 @@ static enum status choose_row(struct space_search *ss, ol_search_result *out, si
     ol_setting *all = arena_array(&ss->s->base.arena, ss->n_archs + 1, sizeof *all);
     struct chance *fit = arena_array(&ss->s->base.arena, ss->n_archs + 1, sizeof *fit);
     size_t n = 0, n_fit = 0;
+    bool met = false;
     for (size_t i = 0; i < ss->n_archs; i++) {
         const struct outcome *o = &ss->outcomes[i];
         if (isnan(o->score)) continue;
         all[n++] = show(ss, &ss->archs[i], o);
-        if (fits(ss, o)) fit[n_fit++] = (struct chance){i, o->score, ss->s->weighs ? ss->holds[i] : 1};
+        if (!within(ss, o->bound_ms)) continue;
+        met = met || !ss->s->weighs || within(ss, o->ms);
+        fit[n_fit++] = (struct chance){i, o->score, ss->s->weighs ? ss->odds[i].holds : 1};
     }
     if (!n) return diag_fail(&ss->s->base.diag, ST_MODEL, "no architecture could be priced");
     keep_frontier(out, all, n);
     out->fastest = out->chosen = out->frontier[0];
-    out->met = n_fit > 0;
+    out->met = met;
     if (out->met) {
         *chosen = choose(fit, n_fit);
         out->chosen = show(ss, &ss->archs[*chosen], &ss->outcomes[*chosen]);
@@ -175,8 +182,8 @@ static bool judge(void *user, const uint16_t *genes, struct outcome *o, unsigned
     if (setjmp(ss->s->workers[worker].oom)) return false;
     struct arena *arena = search_worker_begin(ss->s, worker);
     struct diag *diag = &ss->s->workers[worker].diag;
-    double holds;
-    if (price_arch(ss, &a, o, &holds, &ss->s->workers[worker]) != ST_OK) return false;
+    struct odds odds;
+    if (price_arch(ss, &a, o, &odds, &ss->s->workers[worker]) != ST_OK) return false;
     o->score = ss->r->score_cmd ? command_score(ss, &a, arena, diag) : capacity(ss, &a, arena, diag);
     return true;
 }
@@ -221,6 +228,17 @@ static enum status evolve_space(struct space_search *ss, ol_search_result *out, 
     return ST_OK;
 }
 
+static enum status add_interval(const struct space_search *ss, const struct arch *chosen, ol_search_result *out) {
+    struct outcome outcome;
+    struct odds odds;
+    if (setjmp(ss->s->workers[0].oom)) longjmp(ss->s->base.oom, 1);
+    search_worker_begin(ss->s, 0);
+    TRY(price_arch(ss, chosen, &outcome, &odds, &ss->s->workers[0]));
+    out->after_lo_ms = odds.lo_ms;
+    out->after_hi_ms = odds.hi_ms;
+    return ST_OK;
+}
+
 enum status search_space(ol_search *s, ol_search_result *out) {
     struct space_search ss = {.s = s, .r = s->request, .space = space_find(s->request->space)};
     struct arch chosen = {{0}};
@@ -230,7 +248,7 @@ enum status search_space(ol_search *s, ol_search_result *out) {
     if (ss.r->score_table) {
         TRY(read_table(&ss));
         ss.outcomes = arena_array(&s->base.arena, ss.n_archs + 1, sizeof *ss.outcomes);
-        ss.holds = arena_array(&s->base.arena, ss.n_archs + 1, sizeof *ss.holds);
+        ss.odds = arena_array(&s->base.arena, ss.n_archs + 1, sizeof *ss.odds);
         double start = monotonic_ms();
         parallel_for(s->n_workers, ss.n_archs, price_row, &ss);
         TRY(choose_row(&ss, out, &row));
@@ -238,7 +256,9 @@ enum status search_space(ol_search *s, ol_search_result *out) {
         if (out->met) chosen = ss.archs[row];
     } else
         TRY(evolve_space(&ss, out, &chosen));
-    if (!out->met || !ss.r->output || ss.r->plan) return ST_OK;
+    if (!out->met) return ST_OK;
+    TRY(add_interval(&ss, &chosen, out));
+    if (!ss.r->output || ss.r->plan) return ST_OK;
     struct graph *g = space_graph(ss.space, &chosen, 1, s->request->seed, false, &s->base.arena);
     return onnx_write(g, ss.r->output, false, &s->base.diag);
 }

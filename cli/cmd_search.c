@@ -115,7 +115,8 @@ static void print_knobs(FILE *out, const ol_setting *s) {
 static void print_text(const struct query *q, const ol_search_result *r, FILE *out) {
     const struct options *o = q->options;
     const char *what = o->space ? o->space : o->files.at[0], *target = ol_target_describe(q->targets.at[0])->name;
-    char a[NUMBER_SIZE], b[NUMBER_SIZE];
+    char a[NUMBER_SIZE], b[NUMBER_SIZE], c[NUMBER_SIZE], d[NUMBER_SIZE];
+    bool surely = r->chosen.latency_ms <= q->budgets[0]; /* of a list what is a little slower is considered, too */
     if (!r->met) {
         bool for_its_margin = r->fastest.latency_ms <= q->budgets[0];
         fprintf(out, "%s: nothing meets %s ms on %s; the fastest found takes %s ms (score %s)%s\n", what,
@@ -127,10 +128,10 @@ static void print_text(const struct query *q, const ol_search_result *r, FILE *o
     if (r->unchanged)
         fprintf(out, "%s: meets %s ms on %s as it is\n", what, format_ms(a, q->budgets[0]), target);
     else
-        fprintf(out, "%s: meets %s ms on %s\n", what, format_ms(a, q->budgets[0]), target);
+        fprintf(out, "%s: %s %s ms on %s\n", what, surely ? "meets" : "may meet", format_ms(a, q->budgets[0]), target);
     if (r->chosen.arch)
-        fprintf(out, "  %s\n  latency %s ms, score %s\n", r->chosen.arch, format_ms(a, r->chosen.latency_ms),
-                format_double(b, r->chosen.score));
+        fprintf(out, "  %s\n  latency %s ms (%s .. %s), score %s\n", r->chosen.arch, format_ms(a, r->chosen.latency_ms),
+                format_ms(b, r->after_lo_ms), format_ms(c, r->after_hi_ms), format_double(d, r->chosen.score));
     else
         print_change(out, r);
     if (r->chosen.n_knobs) print_knobs(out, &r->chosen);

@@ -98,6 +98,17 @@ void kernel_features(const struct kernel *k, struct features *features) {
     add_sums(k, family.macs, times, x);
 }
 
+enum sum_kind kernel_sum(const struct kernel *k) {
+    if (k->kind == KC_POOL) return SUM_POOL;
+    return family_of(k).macs == FT_COUNT ? SUM_NONE : SUM_PRODUCT;
+}
+
+void launch_next(struct launches *l, enum sum_kind kind, struct features *features) {
+    if (kind == SUM_NONE) return;
+    features->x[FT_LAUNCH_GAP] += log(++l->n - l->last[kind]);
+    l->last[kind] = l->n;
+}
+
 struct path kernel_path(const struct kernel *k) {
     return (struct path){(double)k->count, (double)k->count * (double)k->macs / MILLION};
 }

@@ -98,8 +98,18 @@ struct features {
 
 #define FT_LEARNED FT_N_PRODUCT /* features before this one are learned from measurements, the rest by kin */
 
-/* Adds what one kernel contributes (kernel_features.c): all but FT_CONST and the two of the critical path. */
+/* Adds what one kernel contributes by itself (kernel_features.c). */
 void kernel_features(const struct kernel *, struct features *);
+
+/* A runtime launches a kernel that sums (a product or a pool) the quicker the sooner one of its kind came before. */
+struct launches {
+    double n, last[2]; /* of such kernels; which was the last of each kind, 0: none */
+};
+
+enum sum_kind { SUM_PRODUCT, SUM_POOL, SUM_NONE };
+
+enum sum_kind kernel_sum(const struct kernel *);
+void launch_next(struct launches *, enum sum_kind, struct features *);
 
 struct path { /* the longest chain of dependent kernels, by launches and by MACs (millions) */
     double kernels, macs;

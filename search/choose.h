@@ -4,7 +4,7 @@
 
 #include "base.h"
 
-struct chance {   /* a candidate whose predicted latency is within the budget */
+struct chance {   /* a candidate whose latency may be within the budget */
     size_t index; /* in the list */
     double score; /* higher is better */
     double holds; /* the probability that its real latency is, above 0 */

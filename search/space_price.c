@@ -47,6 +47,7 @@ struct piece {
     struct piece_kernel {
         struct features adds;
         struct path path;
+        enum sum_kind sum;
         uint32_t first_pred, n_preds;
     } * kernels;
     uint32_t *preds;
@@ -93,8 +94,8 @@ static struct piece *new_piece(const struct block *block, const struct workload 
     piece->preds = arena_copy(arena, w->preds, w->n_preds * sizeof *w->preds);
     for (size_t i = 0; i < w->n_kernels; i++) {
         const struct kernel *k = &w->kernels[i];
-        piece->kernels[i] =
-            (struct piece_kernel){.path = kernel_path(k), .first_pred = k->first_pred, .n_preds = k->n_preds};
+        piece->kernels[i] = (struct piece_kernel){
+            .path = kernel_path(k), .sum = kernel_sum(k), .first_pred = k->first_pred, .n_preds = k->n_preds};
         kernel_features(k, &piece->kernels[i].adds);
     }
     return piece;
@@ -124,7 +125,7 @@ static void add_features(struct features *restrict sum, const struct features *r
 
 /* Returns the path to the part's output. */
 static struct path add_piece(const struct piece *piece, const struct path *before, const struct part *part,
-                             struct features *features) {
+                             struct launches *launches, struct features *features) {
     struct path paths[KERNELS_MAX];
     assert(piece->n_kernels <= KERNELS_MAX);
     for (size_t i = 0; i < piece->n_inputs; i++)
@@ -134,6 +135,7 @@ static struct path add_piece(const struct piece *piece, const struct path *befor
         struct path reached = path_before(piece->preds + k->first_pred, k->n_preds, paths);
         if (i + 1 == piece->n_kernels) return reached;
         add_features(features, &k->adds);
+        launch_next(launches, k->sum, features);
         paths[i] = path_through(reached, k->path, features);
     }
 }
@@ -143,13 +145,14 @@ enum status space_features_cached(struct space_cache *c, const struct space *s, 
     struct parts parts;
     const struct piece *pieces[BLOCKS_MAX];
     struct path paths[PARTS_MAX];
+    struct launches launches = {0};
     make_room(c);
     c->busy = true;
     space_parts(s, a, batch, view, &parts);
     for (size_t i = 0; i < parts.n_blocks; i++) TRY(find_piece(c, &parts.block[i], &pieces[i], scratch, diag));
     *features = (struct features){.x = {[FT_CONST] = 1}};
     for (size_t i = 0; i < parts.n_parts; i++)
-        paths[i] = add_piece(pieces[parts.part[i].block], paths, &parts.part[i], features);
+        paths[i] = add_piece(pieces[parts.part[i].block], paths, &parts.part[i], &launches, features);
     c->busy = false;
     return ST_OK;
 }

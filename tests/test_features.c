@@ -113,3 +113,15 @@ Test(features, of_kernels_longer_than_a_launch) {
     cr_assert_float_eq(f[FT_MAC_DEPTHWISE_LARGE], (9 * 16 * plane - 32e6) / 1e6, 1e-9);
     cr_assert_float_eq(f[FT_BYTES_LARGE], (4 * plane * (16 + 16) - 12e6 + 4 * plane * (16 + 2) - 12e6) / 1e6, 1e-9);
 }
+
+/* Convolutions after one another wait for none of their kind; a pool between them, for two of the others. */
+Test(features, of_kinds_that_take_turns) {
+    struct attr attrs[] = {attr_ints(&b, "kernel_shape", (int64_t[]){3, 3}, 2),
+                           attr_ints(&b, "pads", (int64_t[]){1, 1, 1, 1}, 4)};
+    uint32_t x = build_conv(&b, build_conv(&b, image(8, 8), 8, 8, 3, 1, 1, false), 8, 8, 1, 1, 1, false);
+    x = build_node(&b, "AveragePool", &x, 1, attrs, 2);
+    x = build_unary(&b, "Sqrt", build_conv(&b, x, 8, 8, 3, 1, 8, false)); /* what does not sum is not counted */
+    build_output(&b, build_node(&b, "MaxPool", &x, 1, attrs, 2), "out");
+    run_all(NULL);
+    cr_assert_float_eq(run.features.x[FT_LAUNCH_GAP], log(3) + log(2) + log(2), 1e-12); /* pool, conv, pool */
+}
