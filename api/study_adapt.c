@@ -7,6 +7,7 @@
 #define HOLDOUT      5   /* of so many rows one is held out to validate a full fit */
 #define HOLDOUT_ROWS 100 /* rows from which that is done */
 #define LOO_ROWS     80  /* rows up to which each is left out in turn */
+#define DOUBTED      0.2 /* trust below which a measurement is named */
 
 /* ---- Measurements ---- */
 
@@ -102,15 +103,31 @@ struct learning {
 
 static struct samples subset(const struct samples *s, const uint32_t *rows, size_t n, struct arena *arena) {
     struct samples out = {.n = n, .p = s->p, .n_views = s->n_views};
-    double *y = arena_array(arena, n + 1, sizeof *y);
-    for (size_t i = 0; i < n; i++) y[i] = s->y[rows[i]];
+    double *y = arena_array(arena, n + 1, sizeof *y), *trust = arena_array(arena, n + 1, sizeof *trust);
+    for (size_t i = 0; i < n; i++) {
+        y[i] = s->y[rows[i]];
+        trust[i] = s->trust ? s->trust[rows[i]] : 1;
+    }
     out.y = y;
+    if (s->trust) out.trust = trust;
     for (size_t v = 0; v < s->n_views; v++) {
         double *x = arena_array(arena, n * s->p + 1, sizeof *x);
         for (size_t i = 0; i < n; i++) memcpy(x + i * s->p, s->x[v] + rows[i] * s->p, s->p * sizeof *x);
         out.x[v] = x;
     }
     return out;
+}
+
+/* Settled once with all measurements, for the folds too. */
+static void settle_trust(struct learning *l) {
+    double *trust = arena_array(&l->study->base.arena, l->rows.n, sizeof *trust);
+    bank_trust(&l->bank, &l->rows, trust, &l->study->base.arena);
+    l->rows.trust = trust;
+    for (size_t i = 0; i < l->rows.n; i++)
+        if (trust[i] < DOUBTED)
+            diag_warn(&l->study->base.diag,
+                      "%s: line %zu: %s: %g ms do not go with the other measurements and count little",
+                      l->spec->measurements, l->networks.at[i].line, l->networks.at[i].text, l->rows.y[i]);
 }
 
 static void learn_bank(struct learning *l, const struct samples *rows, struct linear *out, struct arena *arena) {
@@ -345,6 +362,7 @@ static enum status adapt(struct learning *l, ol_adapted *out) {
     TRY(study_reference(l->study, &l->networks, &l->rows, &reference));
     TRY(samples_check(&l->rows, diag));
     if (!l->full) bank_init(&l->bank, &reference, l->proxies, l->n_proxies, &l->study->base.arena);
+    if (!l->full && l->method == METHOD_BANK) settle_trust(l);
     return learn_target(l, out);
 }
 

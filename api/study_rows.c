@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#define REFERENCE 24 /* architectures that stand for their space: they set the scale of each feature, no more */
+#define REFERENCE 16 /* architectures that stand for their space: they set the scale of each feature, no more */
 
 struct matrix {
     size_t n, n_views;

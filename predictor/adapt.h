@@ -52,6 +52,7 @@ struct samples {
     size_t n_views;              /* views 0 .. n_views-1 are distinguished */
     const double *x[VIEW_COUNT]; /* n * p each */
     const double *y;             /* n latencies, ms */
+    const double *trust;         /* n: how much of a measurement each counts as, above 0 to 1; NULL: all alike */
 };
 
 /* At least three rows, latencies finite and positive, features finite; the message names the row. Warns when all rows
@@ -131,6 +132,8 @@ struct posterior {
     double scale_only; /* posterior share of a proxy merely rescaled */
 };
 
+/* How far each of the samples agrees with what the others say through the bank: their trust, n of them. */
+void bank_trust(const struct bank *, const struct samples *, double *trust, struct arena *);
 /* The posterior over views, proxies, prior widths and noise levels given the samples. */
 void bank_adapt(const struct bank *, const struct samples *, bool covariance, struct posterior *, struct arena *);
 /* Mean prediction for every row; `deviation` (n, may be NULL): relative predictive standard deviation. */

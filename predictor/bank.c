@@ -31,8 +31,9 @@ static const double vague[] = {0.3, 1}; /* prior variances of components that kn
 #define COUPLING     0.5   /* of a proxy's component: its own graph view rather than the bank's average */
 #define NOISE_SPREAD 0.7   /* deviation of log noise around that of a proxy's own fit */
 #define NOISE_ANY    0.3   /* prior mass of a noise that no proxy has */
-#define LEAST_LOG    (-25) /* of a mass over the largest: below it is none */
-#define SMALL_SHARE  1e-6  /* posterior mass below which a component is left out */
+#define ANALYTIC     0.3   /* prior mass of a device that one thing limits, over that of one that was measured */
+#define LEAST_LOG    (-14) /* of a mass over the largest: below it is none */
+#define SMALL_SHARE  1e-5  /* posterior mass below which a component is left out */
 #define SAME         1e-12 /* of the largest d^2: below it is rounding */
 
 /* ---- Analytic proxies: what a device would be that is limited by one thing ---- */
@@ -259,6 +260,11 @@ struct view_samples {
     struct spectrum spectrum[FACTOR_COUNT];
 };
 
+/* What a row is multiplied by: noise is as much larger as its measurement is less of one. */
+static double row_weight(const struct samples *s, size_t row) {
+    return s->trust ? sqrt(s->trust[row]) : 1;
+}
+
 static struct view_samples see_view(const struct bank *b, const struct samples *s, size_t view, struct arena *arena) {
     size_t n = s->n, p = b->p;
     struct view_samples seen = {.shares = arena_array(arena, n * p, sizeof(double))};
@@ -266,7 +272,7 @@ static struct view_samples see_view(const struct bank *b, const struct samples *
     for (size_t i = 0; i < n; i++) {
         double *row = seen.shares + i * p;
         for (size_t k = 0; k < p; k++) {
-            if (b->scale[k] > 0) row[k] = s->x[view][i * p + k] / (b->scale[k] * s->y[i]);
+            if (b->scale[k] > 0) row[k] = row_weight(s, i) * s->x[view][i * p + k] / (b->scale[k] * s->y[i]);
             add_scaled(spread + i * p, b->factor + k * p, row[k], k + 1);
         }
     }
@@ -289,7 +295,7 @@ struct solution {        /* of the grid of one component on one view */
     double mass[N_GRID]; /* posterior; before `normalize` the logarithm of the evidence */
     double scale;        /* first guess of s: what fits the mean to the samples */
     double open;         /* prior variance of a direction at width 1 */
-    double square, left; /* a'a; e'e of e = 1 - along a, what the mean leaves */
+    double square, left; /* a'a; e'e of e = 1 - along a, what the mean leaves; 1: the rows' weights */
     double along;        /* a'1 / a'a */
     double *mean, *rest; /* rank: d u'a, d u'e */
 };
@@ -310,13 +316,16 @@ static void fill_mean(const struct samples *s, const double *shares, const struc
     double log_scale = 0, sum = 0;
     for (size_t i = 0; i < s->n; i++) {
         a[i] = fmax(dot(shares + i * s->p, c->mean, s->p), 1e-3 / s->y[i]);
-        log_scale -= log(a[i]) / (double)s->n;
+        log_scale -= log(a[i] / row_weight(s, i)) / (double)s->n;
     }
     out->scale = exp(log_scale);
-    for (size_t i = 0; i < s->n; i++) sum += a[i] *= out->scale;
+    for (size_t i = 0; i < s->n; i++) {
+        a[i] *= out->scale;
+        sum += a[i] * row_weight(s, i);
+    }
     out->square = dot(a, a, s->n);
     out->along = sum / out->square;
-    for (size_t i = 0; i < s->n; i++) e[i] = 1 - out->along * a[i];
+    for (size_t i = 0; i < s->n; i++) e[i] = row_weight(s, i) - out->along * a[i];
     out->left = dot(e, e, s->n);
 }
 
@@ -375,8 +384,9 @@ static struct component *components(const struct bank *b, size_t *n, struct aren
     *n = 0;
     c[(*n)++] = (struct component){b->mean, FACTOR_BANK, 1, average, 0};
     for (size_t i = 0; i < b->n_rows; i++)
-        c[(*n)++] = (struct component){b->rows + i * b->p, FACTOR_BANK, near,
-                                       i < b->n_proxies ? b->view_share[i] : average, each};
+        c[(*n)++] =
+            (struct component){b->rows + i * b->p, FACTOR_BANK, near, i < b->n_proxies ? b->view_share[i] : average,
+                               each + (i < b->n_proxies ? 0 : log(ANALYTIC))};
     size_t present = 0;
     double *flat = arena_array(scratch, b->p, sizeof *flat);
     for (size_t j = 0; j < b->p; j++) present += b->scale[j] > 0;
@@ -432,7 +442,7 @@ struct spread { /* what the components of a factor add to the covariance: open L
 };
 
 /* The posterior at one point of the grid: of s, and of z given s. Leaves how z changes with s, times the deviation of
- * s, in tilts[k][at]. */
+ * s, in tilts[k][at]. No covariance is asked for: `spread` is NULL. */
 static void add_point(const struct spectrum *f, const struct solution *s, size_t point, struct sums *sums,
                       struct spread *spread, double (*tilts)[N_GRID], size_t at) {
     double mass = s->mass[point], sigma = noises[point % N_NOISES], g = s->open * widths[point / N_NOISES];
@@ -445,10 +455,11 @@ static void add_point(const struct spectrum *f, const struct solution *s, size_t
     }
     double change = mixed / mean, variance = mass * sigma * sigma / mean, deviation = sqrt(variance);
     sums->speed += mass * (s->along + change);
+    for (size_t k = 0; k < f->rank; k++) sums->z[k] += mass * (gain[k] * s->rest[k] - change * tilt[k]);
+    if (!spread) return;
     sums->variance += variance;
     spread->open += mass * g;
     for (size_t k = 0; k < f->rank; k++) {
-        sums->z[k] += mass * (gain[k] * s->rest[k] - change * tilt[k]);
         sums->tilt[k] += variance * tilt[k];
         spread->inner[k * f->rank + k] -= mass * g * gain[k] * f->square[k];
         tilts[k][at] = deviation * tilt[k];
@@ -461,7 +472,7 @@ static struct sums add_grid(const struct spectrum *f, const struct solution *s, 
     size_t n = 0;
     for (size_t i = 0; i < N_GRID; i++)
         if (s->mass[i] > 0) add_point(f, s, i, &sums, spread, tilts, n++);
-    for (size_t k = 0; k < f->rank; k++)
+    for (size_t k = 0; k < f->rank && spread; k++)
         for (size_t l = 0; l <= k; l++) {
             double product = dot(tilts[k], tilts[l], n);
             spread->inner[k * f->rank + l] += product;
@@ -521,7 +532,7 @@ static void mix_view(const struct mixture *m, size_t view, struct posterior *pos
             post->levels[k % N_NOISES].mass += s->mass[k];
             if (k < N_NOISES) post->scale_only += s->mass[k];
         }
-        struct sums sums = add_grid(f, s, &spreads[c->factor]);
+        struct sums sums = add_grid(f, s, covariance ? &spreads[c->factor] : NULL);
         add_component(c, f, s, &sums, p, means + i * p, covariance);
         post->share[view] += shares[i];
         for (size_t j = 0; j < p; j++) w[j] += means[i * p + j];
@@ -552,8 +563,8 @@ static void unscale(const struct bank *b, struct posterior *post, size_t view) {
     }
 }
 
-void bank_adapt(const struct bank *b, const struct samples *s, bool covariance, struct posterior *post,
-                struct arena *arena) {
+static void posterior_of(const struct bank *b, const struct samples *s, bool covariance, struct posterior *post,
+                         struct arena *arena) {
     assert(s->p == b->p && s->n_views == b->n_views && s->n > 0);
     *post = (struct posterior){.p = b->p, .n_views = b->n_views};
     struct mixture m = {.bank = b, .samples = s};
@@ -577,6 +588,52 @@ void bank_adapt(const struct bank *b, const struct samples *s, bool covariance, 
         post->noise += post->levels[i].mass * noises[i] * noises[i];
     }
     post->noise = sqrt(post->noise);
+}
+
+/* ---- Wrong measurements ---- */
+
+#define FREEDOM      2 /* degrees of freedom of errors far out (Student's t; Lange, Little and Taylor, JASA 84, 1989) */
+#define TRUST_ROUNDS 8 /* of fitting and weighing, at most */
+#define SETTLED      0.05
+
+void bank_trust(const struct bank *b, const struct samples *s, double *trust, struct arena *arena) {
+    struct samples trusted = *s;
+    double *ms = arena_array(arena, s->n, sizeof *ms);
+    trusted.trust = trust;
+    for (size_t i = 0; i < s->n; i++) trust[i] = 1;
+    double moved = 1;
+    for (int round = 0; round < TRUST_ROUNDS && moved > SETTLED; round++) {
+        struct posterior post;
+        moved = 0;
+        posterior_of(b, &trusted, false, &post, arena);
+        posterior_predict(&post, s, ms, NULL);
+        for (size_t i = 0; i < s->n; i++) {
+            double z = (ms[i] / s->y[i] - 1) / post.noise;
+            double before = trust[i];
+            trust[i] = fmin(1, (FREEDOM + 1) / (FREEDOM + z * z));
+            moved = fmax(moved, fabs(trust[i] - before));
+        }
+    }
+}
+
+/* The noise was that of trusted measurements; the next one may be as far off as any. */
+static void count_alike(struct posterior *post, const struct samples *s, struct arena *arena) {
+    double all = 0, trusted = 0, *ms = arena_array(arena, s->n, sizeof *ms);
+    posterior_predict(post, s, ms, NULL);
+    for (size_t i = 0; i < s->n; i++) {
+        double off = ms[i] / s->y[i] - 1;
+        all += off * off;
+        trusted += s->trust[i] * off * off;
+    }
+    double factor = trusted > 0 ? sqrt(all / trusted) : 1;
+    post->noise *= factor;
+    for (size_t i = 0; i < N_NOISES; i++) post->levels[i].noise *= factor;
+}
+
+void bank_adapt(const struct bank *b, const struct samples *s, bool covariance, struct posterior *post,
+                struct arena *arena) {
+    posterior_of(b, s, covariance, post, arena);
+    if (s->trust) count_alike(post, s, arena);
 }
 
 void posterior_predict(const struct posterior *post, const struct samples *s, double *ms, double *deviation) {

@@ -68,10 +68,11 @@ void safe_fit(const struct samples *s, enum view view, const double *prior, doub
     for (size_t i = 0; i < s->n; i++)
         for (size_t j = 0; j < p; j++) scale[j] += s->x[view][i * p + j] / s->y[i] / (double)s->n;
     for (size_t i = 0; i < s->n; i++) {
+        double trust = s->trust ? s->trust[i] : 1;
         for (size_t j = 0; j < p; j++) a[j] = scale[j] > 0 ? s->x[view][i * p + j] / (s->y[i] * scale[j]) : 0;
         for (size_t j = 0; j < p; j++) {
-            rhs[j] += a[j] / (double)s->n;
-            for (size_t k = 0; k < p; k++) gram[j * p + k] += a[j] * a[k] / (double)s->n;
+            rhs[j] += trust * a[j] / (double)s->n;
+            for (size_t k = 0; k < p; k++) gram[j * p + k] += trust * a[j] * a[k] / (double)s->n;
         }
     }
     for (size_t j = 0; j < p; j++) total += prior[j] * scale[j];

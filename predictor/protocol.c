@@ -201,6 +201,9 @@ static void correct_structure(struct trial *t, const uint32_t *sampled, const st
 static void predict_bank(struct trial *t, const uint32_t *sampled, const struct samples *test, struct arena *scratch) {
     struct samples s = gather(t->table, t->target, sampled, t->e->samples, scratch);
     struct posterior posterior;
+    double *trust = arena_array(scratch, s.n, sizeof *trust);
+    bank_trust(&t->bank, &s, trust, scratch);
+    s.trust = trust;
     bank_adapt(&t->bank, &s, true, &posterior, scratch);
     posterior_predict(&posterior, test, t->predicted, t->deviation);
     double q = interval_quantile(&s, &posterior, scratch);

@@ -107,6 +107,58 @@ Test(bank, intervals_hold) {
     cr_expect(inside > 0.85 * 4000 && inside < 0.95 * 4000, "%g of 4000", inside);
 }
 
+/* Errors on other networks after 20 samples of a device like a proxy, the third of them `wrong` times what it takes.
+ */
+static double error_with_wrong(double wrong, bool weighed, double trust[20]) {
+    struct samples reference = random_networks(200, 1, 1), few = random_networks(20, 1, 2);
+    struct samples test = random_networks(300, 1, 3);
+    struct posterior posterior;
+    struct bank bank;
+    make_proxies(VIEW_KEPT);
+    for (size_t j = 0; j < FT_LEARNED; j++) target_weight[j] = 7 * near_weight[j] * (j % 2 ? 1.02 : 0.98);
+    measure_with(&few, 0, target_weight, 0.01, 4);
+    measure_with(&test, 0, target_weight, 0, 5);
+    double *y = arena_copy(&memory, few.y, few.n * sizeof *y), *ms = arena_array(&memory, test.n, sizeof *ms);
+    y[2] *= wrong;
+    few.y = y;
+    bank_init(&bank, &reference, proxies, 2, &memory);
+    bank_trust(&bank, &few, trust, &memory);
+    if (weighed) few.trust = trust;
+    bank_adapt(&bank, &few, false, &posterior, &memory);
+    posterior_predict(&posterior, &test, ms, NULL);
+    return mean_error(&test, ms);
+}
+
+Test(bank, one_wrong_measurement_counts_little) {
+    double trust[20], least = 1, right = error_with_wrong(1, true, trust);
+    for (size_t i = 0; i < 20; i++) least = fmin(least, trust[i]);
+    cr_expect(least > 0.3, "a right one counts as %g", least);
+    for (int slow = 0; slow < 2; slow++) {
+        double wrong = slow ? 1.6 : 0.6, alike = error_with_wrong(wrong, false, trust);
+        double error = error_with_wrong(wrong, true, trust);
+        cr_expect(trust[2] < 0.15, "counts as %g", trust[2]);
+        for (size_t i = 0; i < 20; i++) cr_expect(i == 2 || trust[i] > 2 * trust[2]);
+        cr_expect(error < 0.6 * alike, "%g, all alike %g", error, alike);
+        cr_expect(error < right + 0.02, "%g, without the error %g", error, right);
+    }
+}
+
+/* Intervals are those of any measurement, not of the trusted ones alone. */
+Test(bank, noise_counts_all_alike) {
+    struct samples reference = random_networks(200, 1, 1), few = random_networks(10, 1, 2);
+    struct posterior alike, weighed;
+    struct bank bank;
+    double trust[10];
+    make_proxies(VIEW_KEPT);
+    measure_with(&few, 0, target_weight, 0.03, 4);
+    bank_init(&bank, &reference, proxies, 2, &memory);
+    bank_adapt(&bank, &few, false, &alike, &memory);
+    for (size_t i = 0; i < 10; i++) trust[i] = 0.5;
+    few.trust = trust;
+    bank_adapt(&bank, &few, false, &weighed, &memory);
+    cr_expect_float_eq(weighed.noise / alike.noise, 1, 0.2, "%g, %g", weighed.noise, alike.noise);
+}
+
 /* All samples alike: a singular design, which leaves the proxies' shape at the right scale. */
 Test(bank, singular_design) {
     struct samples reference = random_networks(200, 1, 1), few = random_networks(4, 1, 2);
