@@ -16,7 +16,7 @@
 #include <math.h>
 #include <string.h>
 
-static const double widths[] = {1e-4, 1.0 / 16, 1.0 / 4, 1, 4, 16};
+static const double widths[] = {1e-4, 1.0 / 16, 1.0 / 4, 1, 4};
 static const double noises[NOISE_LEVELS] = {0.0005, 0.0015, 0.003, 0.006, 0.01, 0.02, 0.03,
                                             0.045,  0.06,   0.08,  0.1,   0.15, 0.2,  0.3};
 static const double vague[] = {0.3, 1}; /* prior variances of components that know no device */

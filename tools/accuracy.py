@@ -235,8 +235,9 @@ def main():
                "(docs/search.md). Samples that the others speak against count less (Student's t, two degrees of freedom): "
                "chosen by the known devices among a dozen ways (FBNet 0.855 to 0.857, planned 0.882 to 0.883), with "
                "`2080ti_32` on Once-for-all networks and the table of one proxy in sight; the latter pays for it (10 random "
-               "samples 0.934 to 0.933, 70 samples 0.973 to 0.972). Proxies that one thing limits are 0.3 times as likely as "
-               "measured ones beforehand: with the known devices it changes nothing, with one proxy little. Tried and left: "
+               "samples 0.934 to 0.932, 70 samples 0.973 to 0.972). Proxies that one thing limits are 0.3 times as likely as "
+               "measured ones beforehand, and the widest prior is gone: with the known devices both change nothing, with one "
+               "proxy little. Tried and left: "
                "a start from the median of the errors, errors by how much a sample is its own witness, more weight for the "
                "proxies themselves or for plain rescaling, a feature for kernels that queue behind one another (it is seen in "
                "`2080ti_32` on Once-for-all networks alone).", "")
