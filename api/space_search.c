@@ -120,6 +120,11 @@ static void keep_frontier(ol_search_result *out, ol_setting *all, size_t n) {
     out->n_frontier = kept;
 }
 
+static void show_interval(const struct odds *odds, ol_search_result *out) {
+    out->after_lo_ms = odds->lo_ms;
+    out->after_hi_ms = odds->hi_ms;
+}
+
 static enum status choose_row(struct space_search *ss, ol_search_result *out, size_t *chosen) {
     ol_setting *all = arena_array(&ss->s->base.arena, ss->n_archs + 1, sizeof *all);
     struct chance *fit = arena_array(&ss->s->base.arena, ss->n_archs + 1, sizeof *fit);
@@ -140,6 +145,7 @@ static enum status choose_row(struct space_search *ss, ol_search_result *out, si
     if (out->met) {
         *chosen = choose(fit, n_fit);
         out->chosen = show(ss, &ss->archs[*chosen], &ss->outcomes[*chosen]);
+        show_interval(&ss->odds[*chosen], out);
     }
     out->evaluated = ss->n_archs;
     return ST_OK;
@@ -228,14 +234,14 @@ static enum status evolve_space(struct space_search *ss, ol_search_result *out, 
     return ST_OK;
 }
 
-static enum status add_interval(const struct space_search *ss, const struct arch *chosen, ol_search_result *out) {
+/* The search keeps no intervals. */
+static enum status price_chosen(const struct space_search *ss, const struct arch *chosen, ol_search_result *out) {
     struct outcome outcome;
     struct odds odds;
     if (setjmp(ss->s->workers[0].oom)) longjmp(ss->s->base.oom, 1);
     search_worker_begin(ss->s, 0);
     TRY(price_arch(ss, chosen, &outcome, &odds, &ss->s->workers[0]));
-    out->after_lo_ms = odds.lo_ms;
-    out->after_hi_ms = odds.hi_ms;
+    show_interval(&odds, out);
     return ST_OK;
 }
 
@@ -254,11 +260,11 @@ enum status search_space(ol_search *s, ol_search_result *out) {
         TRY(choose_row(&ss, out, &row));
         out->seconds = (monotonic_ms() - start) / 1e3;
         if (out->met) chosen = ss.archs[row];
-    } else
+    } else {
         TRY(evolve_space(&ss, out, &chosen));
-    if (!out->met) return ST_OK;
-    TRY(add_interval(&ss, &chosen, out));
-    if (!ss.r->output || ss.r->plan) return ST_OK;
+        if (out->met) TRY(price_chosen(&ss, &chosen, out));
+    }
+    if (!out->met || !ss.r->output || ss.r->plan) return ST_OK;
     struct graph *g = space_graph(ss.space, &chosen, 1, s->request->seed, false, &s->base.arena);
     return onnx_write(g, ss.r->output, false, &s->base.diag);
 }

@@ -106,10 +106,10 @@ static struct samples subset(const struct samples *s, const uint32_t *rows, size
     double *y = arena_array(arena, n + 1, sizeof *y), *trust = arena_array(arena, n + 1, sizeof *trust);
     for (size_t i = 0; i < n; i++) {
         y[i] = s->y[rows[i]];
-        trust[i] = s->trust ? s->trust[rows[i]] : 1;
+        trust[i] = sample_trust(s, rows[i]);
     }
     out.y = y;
-    if (s->trust) out.trust = trust;
+    out.trust = trust;
     for (size_t v = 0; v < s->n_views; v++) {
         double *x = arena_array(arena, n * s->p + 1, sizeof *x);
         for (size_t i = 0; i < n; i++) memcpy(x + i * s->p, s->x[v] + rows[i] * s->p, s->p * sizeof *x);

@@ -373,7 +373,7 @@ typedef struct ol_search_request {
     const ol_target *const *targets;
     const double *budgets_ms; /* by target */
     size_t n_targets;         /* at most 7 */
-    double risk;              /* probability with which a bound is missed; 0: 0.05; with a table weighed; 0.5: none */
+    double risk;              /* probability with which a bound is missed; 0: 0.05, with a table weighed; 0.5: none */
     const char *importance;   /* of channels: "l2" (NULL), "l1", "random" */
     int resolution;           /* the images a model takes may shrink too: its input changes */
     int64_t align;            /* channel counts stay multiples of it; 0: as the targets want */

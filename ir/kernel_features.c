@@ -69,10 +69,15 @@ static double all_positions(const struct kernel *k) {
     return (double)k->positions * (batched ? (double)k->batch : 1);
 }
 
+enum sum_kind kernel_sum(const struct kernel *k) {
+    if (k->kind == KC_POOL) return SUM_POOL;
+    return family_of(k).macs == FT_COUNT ? SUM_NONE : SUM_PRODUCT;
+}
+
 /* Kernels that sum: convolutions, products, pools. */
 static void add_sums(const struct kernel *k, enum feature macs, double times, double *x) {
     double reduction = (double)k->reduction, outputs = all_positions(k) * (double)k->c_out;
-    if (macs == FT_COUNT && k->kind != KC_POOL) return;
+    if (kernel_sum(k) == SUM_NONE) return;
     x[FT_UTIL18] += times * reduction * fmax(outputs, (double)FILLED) / MILLION;
     double padded = is_dense(macs) ? round_up(all_positions(k)) * round_up((double)k->c_out) : outputs;
     x[FT_PAD32] += times * padded * reduction / MILLION;
@@ -96,11 +101,6 @@ void kernel_features(const struct kernel *k, struct features *features) {
     x[family.bytes] += times * bytes / MILLION;
     x[FT_BYTES_LARGE] += times * fmax(bytes - HIDDEN_BYTES, 0) / MILLION;
     add_sums(k, family.macs, times, x);
-}
-
-enum sum_kind kernel_sum(const struct kernel *k) {
-    if (k->kind == KC_POOL) return SUM_POOL;
-    return family_of(k).macs == FT_COUNT ? SUM_NONE : SUM_PRODUCT;
 }
 
 void launch_next(struct launches *l, enum sum_kind kind, struct features *features) {

@@ -102,11 +102,11 @@ struct features {
 void kernel_features(const struct kernel *, struct features *);
 
 /* A runtime launches a kernel that sums (a product or a pool) the quicker the sooner one of its kind came before. */
-struct launches {
-    double n, last[2]; /* of such kernels; which was the last of each kind, 0: none */
-};
-
 enum sum_kind { SUM_PRODUCT, SUM_POOL, SUM_NONE };
+
+struct launches {
+    double n, last[SUM_NONE]; /* of such kernels; which was the last of each kind, 0: none */
+};
 
 enum sum_kind kernel_sum(const struct kernel *);
 void launch_next(struct launches *, enum sum_kind, struct features *);

@@ -55,6 +55,10 @@ struct samples {
     const double *trust;         /* n: how much of a measurement each counts as, above 0 to 1; NULL: all alike */
 };
 
+static inline double sample_trust(const struct samples *s, size_t row) {
+    return s->trust ? s->trust[row] : 1;
+}
+
 /* At least three rows, latencies finite and positive, features finite; the message names the row. Warns when all rows
  * are alike. */
 enum status samples_check(const struct samples *, struct diag *) MUST_CHECK;
@@ -132,7 +136,8 @@ struct posterior {
     double scale_only; /* posterior share of a proxy merely rescaled */
 };
 
-/* How far each of the samples agrees with what the others say through the bank: their trust, n of them. */
+/* How much of a measurement each of the n samples is, by how near a fit to all comes to it, again and again. One that
+ * nothing contradicts keeps its weight, however odd: few samples may be explained in any way. */
 void bank_trust(const struct bank *, const struct samples *, double *trust, struct arena *);
 /* The posterior over views, proxies, prior widths and noise levels given the samples. */
 void bank_adapt(const struct bank *, const struct samples *, bool covariance, struct posterior *, struct arena *);

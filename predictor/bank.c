@@ -262,7 +262,7 @@ struct view_samples {
 
 /* What a row is multiplied by: noise is as much larger as its measurement is less of one. */
 static double row_weight(const struct samples *s, size_t row) {
-    return s->trust ? sqrt(s->trust[row]) : 1;
+    return sqrt(sample_trust(s, row));
 }
 
 static struct view_samples see_view(const struct bank *b, const struct samples *s, size_t view, struct arena *arena) {
@@ -270,9 +270,9 @@ static struct view_samples see_view(const struct bank *b, const struct samples *
     struct view_samples seen = {.shares = arena_array(arena, n * p, sizeof(double))};
     double *spread = arena_array(arena, n * p, sizeof *spread);
     for (size_t i = 0; i < n; i++) {
-        double *row = seen.shares + i * p;
+        double *row = seen.shares + i * p, weight = row_weight(s, i);
         for (size_t k = 0; k < p; k++) {
-            if (b->scale[k] > 0) row[k] = row_weight(s, i) * s->x[view][i * p + k] / (b->scale[k] * s->y[i]);
+            if (b->scale[k] > 0) row[k] = weight * s->x[view][i * p + k] / (b->scale[k] * s->y[i]);
             add_scaled(spread + i * p, b->factor + k * p, row[k], k + 1);
         }
     }
@@ -594,7 +594,7 @@ static void posterior_of(const struct bank *b, const struct samples *s, bool cov
 
 #define FREEDOM      2 /* degrees of freedom of errors far out (Student's t; Lange, Little and Taylor, JASA 84, 1989) */
 #define TRUST_ROUNDS 8 /* of fitting and weighing, at most */
-#define SETTLED      0.05
+#define SETTLED      0.05 /* moved by less than this, they are not weighed again */
 
 void bank_trust(const struct bank *b, const struct samples *s, double *trust, struct arena *arena) {
     struct samples trusted = *s;

@@ -68,7 +68,7 @@ void safe_fit(const struct samples *s, enum view view, const double *prior, doub
     for (size_t i = 0; i < s->n; i++)
         for (size_t j = 0; j < p; j++) scale[j] += s->x[view][i * p + j] / s->y[i] / (double)s->n;
     for (size_t i = 0; i < s->n; i++) {
-        double trust = s->trust ? s->trust[i] : 1;
+        double trust = sample_trust(s, i);
         for (size_t j = 0; j < p; j++) a[j] = scale[j] > 0 ? s->x[view][i * p + j] / (s->y[i] * scale[j]) : 0;
         for (size_t j = 0; j < p; j++) {
             rhs[j] += trust * a[j] / (double)s->n;
