@@ -182,6 +182,7 @@ static bool judge_in(const struct model_search *ms, const uint16_t *genes, struc
         o->ms[t] = e.ms;
         o->bound_ms[t] = search_bound(&e, ms->r->risk);
     }
+    if (!isnan(o->score)) return true;
     o->score = ms->r->score_cmd
                    ? external_score(ms, genes, arena, diag)
                    : score_of(&ms->score, &config, g) * resolution_share(ms->sized, resolution_of(ms, genes));
@@ -318,13 +319,16 @@ static void set_up(struct model_search *ms) {
                                 .seconds = r->minutes * 60,
                                 .uniform = true,
                                 .greedy = !r->score_cmd,
+                                .progress = r->progress,
+                                .progress_user = r->user,
                                 .state_path = r->state,
-                                .arena = &ms->s->base.arena};
+                                .arena = &ms->s->base.arena,
+                                .generations = ms->s->generations};
 }
 
 static bool holds_already(const struct model_search *ms, struct findings *found) {
     uint16_t *nothing = arena_array(&ms->s->base.arena, ms->s->find.n_genes + 1, sizeof *nothing);
-    *found = (struct findings){.met = true, .chosen = {.genes = nothing}, .evaluated = 1};
+    *found = (struct findings){.met = true, .chosen = {.genes = nothing, .outcome.score = NAN}, .evaluated = 1};
     if (!judge((void *)(uintptr_t)ms, nothing, &found->chosen.outcome, 0)) return false;
     found->fastest = found->chosen;
     found->frontier = &found->chosen;
@@ -360,7 +364,7 @@ enum status search_model(ol_search *s, ol_search_result *out) {
 /* What turning one knob alone as far as it goes saves on the first target. */
 enum status search_model_knobs(ol_search *s, const ol_knob **knobs, size_t *n) {
     struct model_search ms;
-    struct outcome base, alone;
+    struct outcome base = {.score = 0}, alone = base; /* scores are not asked for */
     TRY(ready(&ms, s));
     size_t total = n_genes(&ms);
     ol_knob *list = arena_array(&s->base.arena, total + 1, sizeof *list);

@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <poll.h>
 #include <signal.h>
@@ -13,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { TRIES = 2, OUTPUT_MAX = 64 << 10 };
+enum { TRIES = 2, OUTPUT_MAX = 64 << 10, LONGEST_WAIT = 3600 /* seconds at a time */ };
 
 extern char **environ;
 
@@ -52,10 +53,9 @@ static bool spawn(const char *command, pid_t *pid, int *output) {
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     char *argv[] = {"sh", "-c", (char *)(uintptr_t)command, NULL};
-    if (pipe(fds)) return false;
+    if (pipe2(fds, O_CLOEXEC)) return false; /* else commands run at once would hold each other's ends open */
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_adddup2(&actions, fds[1], STDOUT_FILENO);
-    posix_spawn_file_actions_addclose(&actions, fds[0]);
     posix_spawnattr_init(&attributes);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP); /* a group of its own, to be ended whole */
     bool started = !posix_spawn(pid, "/bin/sh", &actions, &attributes, argv, environ);
@@ -81,7 +81,7 @@ static bool read_until(int fd, double deadline, char *out) {
         double left = deadline - now();
         char chunk[4096];
         if (left <= 0) return false;
-        if (poll(&wait, 1, (int)ceil(left * 1e3)) <= 0) continue;
+        if (poll(&wait, 1, (int)ceil(fmin(left, LONGEST_WAIT) * 1e3)) <= 0) continue;
         ssize_t got = read(fd, chunk, sizeof chunk);
         if (got < 0 && errno == EINTR) continue;
         if (got <= 0) break;

@@ -33,7 +33,7 @@ enum status search_price(const struct target *t, const struct graph *g, struct a
     return predict(t, &input, scratch, e, diag);
 }
 
-/* Standard normal quantile, by bisection: exact enough, and asked for once an estimate. */
+/* Standard normal quantile, by bisection: exact enough for what is asked for a few times an estimate. */
 static double quantile(double p) {
     double lo = -8, hi = 8;
     for (int i = 0; i < 60; i++) {
@@ -72,6 +72,7 @@ void search_workers_start(ol_search *s) {
     const ol_search_request *r = s->request;
     s->n_workers = r->jobs ? r->jobs : cpu_count();
     s->workers = arena_array(&s->base.arena, s->n_workers, sizeof *s->workers);
+    for (int i = 0; i < 2; i++) arena_init(&s->generations[i], s->base.arena.allocator, &s->base.oom);
     for (unsigned i = 0; i < s->n_workers; i++) {
         struct search_worker *w = &s->workers[i];
         arena_init(&w->scratch, s->base.arena.allocator, &w->oom);
@@ -84,6 +85,7 @@ void search_workers_free(ol_search *s) {
         arena_free(&s->workers[i].scratch);
         space_cache_free(&s->workers[i].cache);
     }
+    for (int i = 0; s->workers && i < 2; i++) arena_free(&s->generations[i]);
     s->workers = NULL;
 }
 

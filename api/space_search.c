@@ -190,7 +190,8 @@ static bool judge(void *user, const uint16_t *genes, struct outcome *o, unsigned
     struct diag *diag = &ss->s->workers[worker].diag;
     struct odds odds;
     if (price_arch(ss, &a, o, &odds, &ss->s->workers[worker]) != ST_OK) return false;
-    o->score = ss->r->score_cmd ? command_score(ss, &a, arena, diag) : capacity(ss, &a, arena, diag);
+    if (isnan(o->score))
+        o->score = ss->r->score_cmd ? command_score(ss, &a, arena, diag) : capacity(ss, &a, arena, diag);
     return true;
 }
 
@@ -213,9 +214,12 @@ static enum status evolve_space(struct space_search *ss, ol_search_result *out, 
                             .seed = r->seed,
                             .evaluations = r->evaluations,
                             .seconds = r->minutes * 60,
+                            .progress = r->progress,
+                            .progress_user = r->user,
                             .state_path = r->state,
                             .state_id = search_id(s, arena_printf(&s->base.arena, "space %s", ss->space->name)),
-                            .arena = &s->base.arena};
+                            .arena = &s->base.arena,
+                            .generations = s->generations};
     TRY(find_best(&s->find, &found, &s->base.diag));
     ol_setting *frontier = arena_array(&s->base.arena, found.n_frontier + 1, sizeof *frontier);
     for (size_t i = 0; i < found.n_frontier; i++) {

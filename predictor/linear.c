@@ -44,6 +44,8 @@ static enum feature feature_parse(const char *name) {
 
 static enum status read_weights(const cJSON *object, const char *where, double *weight, struct diag *diag) {
     const cJSON *item;
+    if (object && !cJSON_IsObject(object))
+        return diag_fail(diag, ST_TARGET, "%s: linear: weights are an object of numbers by feature", where);
     cJSON_ArrayForEach(item, object) {
         enum feature f = feature_parse(item->string);
         if (f == FT_LEARNED)
@@ -62,6 +64,7 @@ static enum status read_views(struct linear *l, const cJSON *views, const char *
         enum view view;
         if (!view_parse(json_string_or(item, "view", ""), &view))
             return diag_fail(diag, ST_TARGET, "%s: linear: a view is \"kept\", \"prune\" or \"full\"", where);
+        if (l->share[view] > 0) return diag_fail(diag, ST_TARGET, "%s: linear: a view stands twice", where);
         TRY(json_number(item, "share", &l->share[view], where, diag));
         if (l->share[view] < 0) return diag_fail(diag, ST_TARGET, "%s: linear: a view's share is negative", where);
         total += l->share[view];
@@ -92,9 +95,12 @@ static enum status read_covariance(struct linear *l, const cJSON *object, const 
         return diag_fail(diag, ST_TARGET, "%s: linear: covariance of %zu features needs %zu numbers", where, n,
                          n * (n + 1) / 2);
     for (size_t i = 0; i < n; i++)
-        for (size_t j = 0; j <= i; j++, triangle++)
+        for (size_t j = 0; j <= i; j++, triangle++) {
+            if (!isfinite(*triangle))
+                return diag_fail(diag, ST_TARGET, "%s: linear: a covariance is not a number", where);
             l->covariance[order[i] * FT_LEARNED + order[j]] = l->covariance[order[j] * FT_LEARNED + order[i]] =
                 *triangle;
+        }
     return ST_OK;
 }
 

@@ -212,6 +212,22 @@ void evolve_generation(struct evolve *e) {
     merge(e, children, EVOLVE_POPULATION);
 }
 
+static struct candidate *copied(const struct evolve *e, const struct candidate *from, size_t n) {
+    struct candidate *to = arena_array(e->arena, n + 1, sizeof *to);
+    for (size_t i = 0; i < n; i++) {
+        to[i] = from[i];
+        to[i].genes = arena_copy(e->arena, from[i].genes, e->n_genes * sizeof *to[i].genes);
+    }
+    return to;
+}
+
+void evolve_move(struct evolve *e, struct arena *to) {
+    e->arena = to;
+    e->population = copied(e, e->population, e->n_population);
+    e->frontier = copied(e, e->frontier, e->n_frontier);
+    e->cap_frontier = e->n_frontier;
+}
+
 void evolve_restore(struct evolve *e, const uint16_t *genes, const double *cost, bool in_population) {
     struct candidate c = new_candidate(e, genes);
     memcpy(c.cost, cost, e->n_costs * sizeof *cost);

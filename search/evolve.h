@@ -39,6 +39,9 @@ void evolve_generation(struct evolve *); /* EVOLVE_POPULATION children */
 void evolve_offer(struct evolve *, const uint16_t *const *genomes, size_t n);
 /* Prices genomes into `out`; they reach the frontier but not the population. */
 void evolve_price(struct evolve *, const uint16_t *const *genomes, size_t n, struct candidate *out);
+/* Copies the survivors and the frontier into another arena, where all that follows is kept. What was allocated before,
+ * candidates in hand too, may then go: a search without end would else need memory without end. */
+void evolve_move(struct evolve *, struct arena *to);
 /* Takes a genome as priced already. */
 void evolve_restore(struct evolve *, const uint16_t *genes, const double *cost, bool in_population);
 

@@ -11,6 +11,7 @@ struct loop {
     const struct find *f;
     struct evolve evolve;
     double started;
+    int turn; /* which arena holds this generation */
 };
 
 static double seconds_now(void) {
@@ -22,7 +23,7 @@ static double seconds_now(void) {
 /* Costs of evolve: latency on each target, then what the score lacks. */
 static void price(void *user, const uint16_t *genes, double *cost, unsigned worker) {
     const struct find *f = user;
-    struct outcome o;
+    struct outcome o = {.score = NAN};
     bool valid = f->judge(f->user, genes, &o, worker) && !isnan(o.score);
     for (size_t t = 0; t < f->n_targets; t++) cost[t] = valid ? o.bound_ms[t] : INFINITY;
     cost[f->n_targets] = valid ? -o.score : INFINITY;
@@ -47,46 +48,59 @@ static bool exhausted(const struct loop *l) {
     return by_count || by_time;
 }
 
+static void tell_progress(const struct loop *l, double share) {
+    if (l->f->progress) l->f->progress(l->f->progress_user, l->evolve.evaluated, share);
+}
+
+/* What is neither a survivor nor on the frontier is forgotten, tries in hand too. */
+static void forget(struct loop *l) {
+    struct arena *next = &l->f->generations[l->turn = !l->turn];
+    arena_reset(next);
+    evolve_move(&l->evolve, next);
+}
+
 /* ---- Where the search starts ---- */
 
-static uint16_t *uniform(const struct find *f, double share) {
-    uint16_t *genes = arena_array(f->arena, f->n_genes + 1, sizeof *genes);
+static uint16_t *uniform(const struct loop *l, double share) {
+    const struct find *f = l->f;
+    uint16_t *genes = arena_array(l->evolve.arena, f->n_genes + 1, sizeof *genes);
     for (size_t i = 0; i < f->n_widths; i++) genes[i] = (uint16_t)lround(share * f->max[i]);
     return genes;
 }
 
 /* Kernels and images shrink as much; yes-or-no knobs stay as they are. */
-static const uint16_t *uniform_in_all(const struct find *f, double share) {
-    uint16_t *genes = uniform(f, share);
+static const uint16_t *uniform_in_all(const struct loop *l, double share) {
+    const struct find *f = l->f;
+    uint16_t *genes = uniform(l, share);
     for (size_t i = f->n_widths; i < f->n_genes; i++)
         if (f->max[i] > 1) genes[i] = (uint16_t)lround(share * f->max[i]);
     return genes;
 }
 
-static size_t starts(const struct find *f, const uint16_t **out) {
+static size_t starts(const struct loop *l, const uint16_t **out) {
     size_t n = 0;
-    for (size_t i = 0; i < f->n_starts; i++) out[n++] = f->starts[i];
-    for (int i = 0; f->uniform && i < UNIFORM_STARTS; i++) {
+    for (int i = 0; l->f->uniform && i < UNIFORM_STARTS; i++) {
         double share = (double)i / (UNIFORM_STARTS - 1);
-        out[n++] = i % 2 ? uniform_in_all(f, share) : uniform(f, share);
+        out[n++] = i % 2 ? uniform_in_all(l, share) : uniform(l, share);
     }
-    if (!n) out[n++] = uniform(f, 0);
+    if (!n) out[n++] = uniform(l, 0);
     return n;
 }
 
 /* One more step of every knob from a setting: which buys the most latency for the least score? */
 static const struct candidate *cheapest_step(struct loop *l, const struct candidate *from) {
     const struct find *f = l->f;
-    const uint16_t **tries = arena_array(f->arena, f->n_genes + 1, sizeof *tries);
+    struct arena *arena = l->evolve.arena;
+    const uint16_t **tries = arena_array(arena, f->n_genes + 1, sizeof *tries);
     size_t n = 0;
     for (size_t i = 0; i < f->n_genes; i++) {
         if (from->genes[i] >= f->max[i]) continue;
-        uint16_t *genes = arena_copy(f->arena, from->genes, f->n_genes * sizeof *genes);
+        uint16_t *genes = arena_copy(arena, from->genes, f->n_genes * sizeof *genes);
         int step = f->max[i] / 16 > 1 ? f->max[i] / 16 : 1;
         genes[i] = (uint16_t)(genes[i] + step < f->max[i] ? genes[i] + step : f->max[i]);
         tries[n++] = genes;
     }
-    struct candidate *priced = arena_array(f->arena, n + 1, sizeof *priced);
+    struct candidate *priced = arena_array(arena, n + 1, sizeof *priced);
     evolve_price(&l->evolve, tries, n, priced);
     const struct candidate *best = NULL;
     double best_rate = 0;
@@ -100,15 +114,14 @@ static const struct candidate *cheapest_step(struct loop *l, const struct candid
 }
 
 static void descend(struct loop *l) {
-    const struct find *f = l->f;
-    struct candidate *here = arena_array(f->arena, 1, sizeof *here);
-    const uint16_t *zero = uniform(f, 0);
-    evolve_price(&l->evolve, &zero, 1, here);
-    while (!exhausted(l) && isfinite(here->cost[0]) && excess(f, here->cost) > 0.9) {
-        const struct candidate *next = cheapest_step(l, here);
+    struct candidate here;
+    const uint16_t *zero = uniform(l, 0);
+    evolve_price(&l->evolve, &zero, 1, &here);
+    while (!exhausted(l) && isfinite(here.cost[0]) && excess(l->f, here.cost) > 0.9) {
+        const struct candidate *next = cheapest_step(l, &here);
         if (!next) return;
-        *here = *next;
-        if (f->progress) f->progress(f->user, l->evolve.evaluated, 0);
+        here = *next;
+        tell_progress(l, 0);
     }
 }
 
@@ -130,19 +143,19 @@ static const struct candidate *choose(const struct loop *l) {
     return best;
 }
 
-/* Gives back what the budget leaves room for, and trades single steps of two knobs, until nothing helps. */
+/* Gives back what the budget leaves room for, or takes what costs nothing: single steps, until none helps. */
 static void refine(struct loop *l) {
     const struct find *f = l->f;
     for (int round = 0; round < 64 && !exhausted(l); round++) {
         const struct candidate *best = choose(l);
         if (!best || !meets(f, best->cost)) return;
-        const uint16_t **tries = arena_array(f->arena, f->n_genes * 2 + 1, sizeof *tries);
+        const uint16_t **tries = arena_array(l->evolve.arena, f->n_genes * 2 + 1, sizeof *tries);
         size_t n = 0;
         for (size_t i = 0; i < f->n_genes; i++)
             for (int way = -1; way <= 1; way += 2) {
                 int moved = best->genes[i] + way;
                 if (moved < 0 || moved > f->max[i]) continue;
-                uint16_t *genes = arena_copy(f->arena, best->genes, f->n_genes * sizeof *genes);
+                uint16_t *genes = arena_copy(l->evolve.arena, best->genes, f->n_genes * sizeof *genes);
                 genes[i] = (uint16_t)moved;
                 tries[n++] = genes;
             }
@@ -156,7 +169,7 @@ static void refine(struct loop *l) {
 
 static const uint16_t *drawn(struct loop *l) {
     const struct find *f = l->f;
-    uint16_t *genes = arena_array(f->arena, f->n_genes + 1, sizeof *genes);
+    uint16_t *genes = arena_array(l->evolve.arena, f->n_genes + 1, sizeof *genes);
     double share = rng_unit(&l->evolve.rng);
     for (size_t i = 0; i < f->n_genes; i++) genes[i] = (uint16_t)(rng_unit(&l->evolve.rng) * share * (f->max[i] + 1));
     return genes;
@@ -165,13 +178,14 @@ static const uint16_t *drawn(struct loop *l) {
 static void try_simple(struct loop *l) {
     const struct find *f = l->f;
     const uint16_t *batch[EVOLVE_POPULATION];
-    struct candidate *priced = arena_array(f->arena, EVOLVE_POPULATION, sizeof *priced);
+    struct candidate priced[EVOLVE_POPULATION];
     size_t total = f->evaluations ? f->evaluations : SIMPLE_TRIES;
     for (size_t done = 0, n; done < total && (!done || !exhausted(l)); done += n) {
         for (n = 0; n < EVOLVE_POPULATION && done + n < total; n++)
-            batch[n] = f->strategy == STRATEGY_RANDOM ? drawn(l) : uniform(f, (double)(done + n) / (double)total);
+            batch[n] = f->strategy == STRATEGY_RANDOM ? drawn(l) : uniform(l, (double)(done + n) / (double)total);
         evolve_price(&l->evolve, batch, n, priced);
-        if (f->progress) f->progress(f->user, l->evolve.evaluated, (double)done / (double)total);
+        forget(l);
+        tell_progress(l, (double)done / (double)total);
     }
 }
 
@@ -180,13 +194,12 @@ static enum status save(const struct loop *l, struct diag *diag) {
 }
 
 static enum status start(struct loop *l, struct diag *diag) {
-    const struct find *f = l->f;
     bool resumed = false;
-    if (f->state_path) TRY(state_load(f, &l->evolve, &resumed, diag));
+    const uint16_t *seeds[UNIFORM_STARTS];
+    if (l->f->state_path) TRY(state_load(l->f, &l->evolve, &resumed, diag));
     if (resumed) return ST_OK;
-    const uint16_t **seeds = arena_array(f->arena, f->n_starts + UNIFORM_STARTS + 1, sizeof *seeds);
-    evolve_start(&l->evolve, seeds, starts(f, seeds));
-    if (f->greedy) descend(l);
+    evolve_start(&l->evolve, seeds, starts(l, seeds));
+    if (l->f->greedy) descend(l);
     return save(l, diag);
 }
 
@@ -194,16 +207,17 @@ static enum status generations(struct loop *l, struct diag *diag) {
     for (int n = 1; !exhausted(l); n++) {
         evolve_generation(&l->evolve);
         if (n % SAVE_EVERY == 0) refine(l);
+        forget(l);
         if (n % SAVE_EVERY == 0 || !l->f->greedy) TRY(save(l, diag)); /* what is not cheap is kept at once */
         double by_count = l->f->evaluations ? (double)l->evolve.evaluated / (double)l->f->evaluations : 0;
         double by_time = l->f->seconds > 0 ? (seconds_now() - l->started) / l->f->seconds : 0;
-        if (l->f->progress) l->f->progress(l->f->user, l->evolve.evaluated, fmax(by_count, by_time));
+        tell_progress(l, fmax(by_count, by_time));
     }
     return save(l, diag);
 }
 
 static struct found show(const struct loop *l, const struct candidate *c) {
-    struct found found = {.genes = c->genes};
+    struct found found = {.genes = c->genes, .outcome.score = -c->cost[l->f->n_targets]};
     if (!l->f->judge(l->f->user, c->genes, &found.outcome, 0)) found.outcome.score = NAN;
     return found;
 }
@@ -228,7 +242,7 @@ enum status find_best(const struct find *f, struct findings *out, struct diag *d
                                .price = price,
                                .user = (void *)(uintptr_t)f,
                                .jobs = f->jobs,
-                               .arena = f->arena};
+                               .arena = f->generations};
     rng_seed(&l.evolve.rng, f->seed);
     if (f->strategy == STRATEGY_EVOLUTION) {
         TRY(start(&l, diag));

@@ -13,7 +13,7 @@
 struct outcome {                       /* what a setting costs and is worth */
     double ms[FIND_TARGETS_MAX];       /* by target */
     double bound_ms[FIND_TARGETS_MAX]; /* not above the budget with the probability asked for */
-    double score;                      /* higher is better; NaN: none could be had */
+    double score;                      /* higher is better; NaN: none could be had, or none is known yet */
 };
 
 enum strategy {
@@ -28,7 +28,7 @@ struct find {
     size_t n_widths;         /* genes, first of all, that a uniform setting turns */
     const uint16_t *max;     /* by gene */
     const double *budget_ms; /* by target */
-    /* Fills the outcome of a setting; on several threads. False: no candidate. */
+    /* Fills the outcome of a setting, its score only where none is known; on several threads. False: no candidate. */
     bool (*judge)(void *user, const uint16_t *genes, struct outcome *, unsigned worker);
     void *user;
     unsigned jobs;
@@ -37,12 +37,12 @@ struct find {
     double seconds;     /* or as long, 0: no limit */
     bool uniform;       /* genes count what is removed: start from uniform cuts too */
     bool greedy;        /* and candidates are cheap: from a greedy descent */
-    size_t n_starts;    /* settings to start from besides */
-    const uint16_t *const *starts;
     void (*progress)(void *user, size_t evaluated, double share); /* after each generation; may be NULL */
-    const char *state_path; /* kept up to date, and read when it is there; NULL: none */
-    const char *state_id;   /* of the problem: a state of another one is refused */
-    struct arena *arena;
+    void *progress_user;
+    const char *state_path;    /* kept up to date, and read when it is there; NULL: none */
+    const char *state_id;      /* of the problem: a state of another one is refused */
+    struct arena *arena;       /* for the findings, save their genes */
+    struct arena *generations; /* two, empty, that take turns; the findings' genes end up in one of them */
 };
 
 struct found {

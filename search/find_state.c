@@ -44,9 +44,10 @@ enum status state_save(const struct find *f, const struct evolve *e, struct diag
     cJSON_AddItemToObject(json, "frontier", candidates_json(e, e->frontier, e->n_frontier));
     char *text = cJSON_PrintUnformatted(json);
     cJSON_Delete(json);
+    if (!text) return diag_fail(diag, ST_MEMORY, "%s: out of memory", f->state_path);
     enum status status = file_out_open(&out, f->state_path, diag);
     if (status == ST_OK) {
-        fputs(text ? text : "{}", out.stream);
+        fputs(text, out.stream);
         status = file_out_commit(&out, diag);
     }
     cJSON_free(text);
@@ -90,7 +91,9 @@ static enum status restore(const struct find *f, struct evolve *e, const cJSON *
     bool whole = read_candidates(f, e, cJSON_GetObjectItemCaseSensitive(json, "frontier"), false) &&
                  read_candidates(f, e, cJSON_GetObjectItemCaseSensitive(json, "population"), true) &&
                  read_rng(cJSON_GetObjectItemCaseSensitive(json, "rng"), &e->rng) && e->n_population;
-    e->evaluated = (size_t)json_number_or(json, "evaluated", 0);
+    double evaluated = json_number_or(json, "evaluated", -1);
+    whole = whole && evaluated >= 0 && evaluated < 1e15;
+    if (whole) e->evaluated = (size_t)evaluated;
     return whole ? ST_OK : diag_fail(diag, ST_FORMAT, "%s: is damaged", f->state_path);
 }
 

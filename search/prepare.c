@@ -59,8 +59,17 @@ static void bake(struct graph *g, struct node *node, struct arena *arena) {
     node->dead = true;
 }
 
+static bool is_read(const struct graph *g, uint32_t tensor) {
+    bool read = g->tensors[tensor].flags & (TF_OUTPUT | TF_CAPTURED);
+    for (size_t n = 0; n < g->n_nodes && !read; n++)
+        for (uint32_t i = 0; i < g->nodes[n].n_inputs; i++) read = read || g->nodes[n].inputs[i] == tensor;
+    return read;
+}
+
 static bool passes_on(const struct graph *g, const struct node *node) {
     bool is_identity = !strcmp(node->op_type, "Identity") || !strcmp(node->op_type, "Dropout");
+    for (uint32_t i = 1; i < node->n_outputs; i++) /* the mask of a Dropout */
+        if (node->outputs[i] != NONE && is_read(g, node->outputs[i])) return false;
     return is_identity && !node->dead && node->domain[0] == '\0' && node->inputs[0] != NONE &&
            !(g->tensors[node->outputs[0]].flags & (TF_OUTPUT | TF_CAPTURED)) &&
            !(g->tensors[node->inputs[0]].flags & TF_CAPTURED);

@@ -292,7 +292,7 @@ static enum status adjust_conv(struct adjust *a, uint32_t node) {
     const struct node *n = &a->g->nodes[node];
     const struct tensor *x = &a->g->tensors[n->inputs[0]], *w = &a->g->tensors[n->inputs[1]];
     int64_t groups = node_int(n, "group", 1);
-    if (groups == 1 || !dim_is_number(x->dims[1]) || w->rank < 2) return ST_OK;
+    if (groups == 1 || !dim_is_number(x->dims[1]) || w->rank < 2 || w->dims[1].value < 1) return ST_OK;
     int64_t now = x->dims[1].value / w->dims[1].value;
     if (now != groups) set_int_attr(a, node, "group", now);
     return ST_OK;

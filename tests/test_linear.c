@@ -83,6 +83,10 @@ Test(linear, refuses_bad_files) {
         {"{\"views\":[{\"view\":\"kept\",\"share\":1,\"safe\":{\"const\":-1}}]}", "safe weight is negative"},
         {"{\"views\":[{\"view\":\"kept\",\"share\":1}],\"features\":[\"const\"],\"covariance\":[1,2]}",
          "needs 1 numbers"},
+        {"{\"views\":[{\"view\":\"kept\",\"share\":1}],\"features\":[\"const\"],\"covariance\":[\"1\"]}",
+         "covariance is not a number"},
+        {"{\"views\":[{\"view\":\"kept\",\"share\":1,\"weights\":[1,2]}]}", "weights are an object"},
+        {"{\"views\":[{\"view\":\"kept\",\"share\":1},{\"view\":\"kept\",\"share\":1}]}", "stands twice"},
     };
     for (size_t i = 0; i < COUNT_OF(bad); i++) {
         struct linear *l;

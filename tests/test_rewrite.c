@@ -136,6 +136,28 @@ Test(rewrite, an_unknown_operator_freezes_what_it_touches) {
     cr_expect_eq(knobs.groups[0].n_units, 12);
 }
 
+/* The mask of a Dropout, seen from outside, keeps its channels; one that nobody reads is in nobody's way. */
+Test(rewrite, a_mask_that_is_read_keeps_its_channels) {
+    for (int read = 0; read < 2; read++) {
+        build_start(&b, &arena, "small.onnx", 17, 1, false);
+        uint32_t x = image(3, 8), h = build_conv(&b, x, 3, 8, 1, 1, 1, true);
+        uint32_t both[] = {graph_add_tensor(b.graph, 0, "kept"), graph_add_tensor(b.graph, 0, "mask")};
+        graph_add_node(b.graph, 0, "Dropout", "", "dropout", &h, 1, both, 2, NULL, 0);
+        build_output(&b, build_conv(&b, both[0], 8, 4, 1, 1, 1, true), "y");
+        if (read) build_output(&b, both[1], "m");
+        find_knobs(1);
+        cr_expect_eq(knobs.n_groups, read ? 0 : 1);
+    }
+}
+
+Test(rewrite, groups_of_no_channels) {
+    uint32_t x = image(0, 8), w = build_weight(&b, DT_FLOAT, (int64_t[]){2, 0, 1, 1}, 4, 0);
+    struct attr group = attr_int(&b, "group", 2);
+    build_output(&b, build_node(&b, "Conv", (uint32_t[]){x, w}, 2, &group, 1), "y");
+    find_knobs(1);
+    cut_all(1);
+}
+
 Test(rewrite, depthwise_channels_go_with_their_input) {
     uint32_t x = image(3, 8), h = build_conv(&b, x, 3, 16, 1, 1, 1, true),
              d = build_conv(&b, h, 16, 16, 3, 1, 16, true);
