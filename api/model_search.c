@@ -134,7 +134,7 @@ static enum status verify(const struct model_search *ms, const struct config *co
         g->tensors[t].flags &= ~(uint32_t)TF_DECLARED;
     }
     TRY(infer(g, NULL, arena, diag));
-    return rewrite_verify(&ms->knobs, config, steps ? ms->smaller[steps - 1] : ms->knobs.g, g, diag);
+    return rewrite_verify(&ms->knobs, config, steps ? ms->smaller[steps - 1] : ms->knobs.g, g, arena, diag);
 }
 
 /* What the file says of its outputs holds for the cut model too, names of open sizes and all. */
@@ -322,8 +322,7 @@ static void set_up(struct model_search *ms) {
                                 .progress = r->progress,
                                 .progress_user = r->user,
                                 .state_path = r->state,
-                                .arena = &ms->s->base.arena,
-                                .generations = ms->s->generations};
+                                .arena = &ms->s->base.arena};
 }
 
 static bool holds_already(const struct model_search *ms, struct findings *found) {

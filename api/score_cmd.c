@@ -103,7 +103,7 @@ static double last_number(const char *text) {
     double found = NAN;
     for (const char *at = text; *at;) {
         char *end;
-        double number = strtod(at, &end);
+        double number = num_read_f64(at, &end);
         bool begins = at == text || !in_word(at[-1]), spelt = end > at && isalpha((unsigned char)end[-1]);
         if (end == at || !begins || (spelt && in_word(*end)))
             at++;

@@ -15,7 +15,6 @@ struct ol_search {
     struct find find;
     struct search_worker *workers; /* by thread */
     unsigned n_workers;
-    struct arena generations[2]; /* of find */
 };
 
 struct search_worker { /* a thread's own memory: forgotten after every candidate */

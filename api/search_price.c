@@ -72,7 +72,6 @@ void search_workers_start(ol_search *s) {
     const ol_search_request *r = s->request;
     s->n_workers = r->jobs ? r->jobs : cpu_count();
     s->workers = arena_array(&s->base.arena, s->n_workers, sizeof *s->workers);
-    for (int i = 0; i < 2; i++) arena_init(&s->generations[i], s->base.arena.allocator, &s->base.oom);
     for (unsigned i = 0; i < s->n_workers; i++) {
         struct search_worker *w = &s->workers[i];
         arena_init(&w->scratch, s->base.arena.allocator, &w->oom);
@@ -85,7 +84,6 @@ void search_workers_free(ol_search *s) {
         arena_free(&s->workers[i].scratch);
         space_cache_free(&s->workers[i].cache);
     }
-    for (int i = 0; s->workers && i < 2; i++) arena_free(&s->generations[i]);
     s->workers = NULL;
 }
 

@@ -71,8 +71,8 @@ static enum status read_table(struct space_search *ss) {
     if (column == NONE) return diag_fail(diag, ST_DATA, "%s: has no column \"accuracy\" or \"score\"", path);
     ss->archs = arena_array(arena, csv.n_rows + 1, sizeof *ss->archs);
     ss->scores = arena_array(arena, csv.n_rows + 1, sizeof *ss->scores);
+    TRY(space_read_archs(ss->space, &csv, path, ss->archs, diag));
     for (size_t i = 0; i < csv.n_rows; i++) {
-        TRY(space_parse_row(ss->space, &csv, i, &ss->archs[i], diag));
         const char *text = csv.cells[i * csv.n_columns + column];
         if (!num_parse_f64(text, &ss->scores[i]))
             return diag_fail(diag, ST_DATA, "%s: line %zu: score \"%s\" is not a number", path, csv.lines[i], text);
@@ -218,8 +218,7 @@ static enum status evolve_space(struct space_search *ss, ol_search_result *out, 
                             .progress_user = r->user,
                             .state_path = r->state,
                             .state_id = search_id(s, arena_printf(&s->base.arena, "space %s", ss->space->name)),
-                            .arena = &s->base.arena,
-                            .generations = s->generations};
+                            .arena = &s->base.arena};
     TRY(find_best(&s->find, &found, &s->base.diag));
     ol_setting *frontier = arena_array(&s->base.arena, found.n_frontier + 1, sizeof *frontier);
     for (size_t i = 0; i < found.n_frontier; i++) {

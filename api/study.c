@@ -1,10 +1,12 @@
 /* Studies, for callers of the library: their life, the names they take, architectures as ONNX files. */
 #include "study.h"
 
+#include <assert.h>
+#include <pthread.h>
 #include <string.h>
 
 void ol_study_free(ol_study *s) {
-    if (s && s->has_cache) space_cache_free(&s->cache), arena_free(&s->scratch);
+    if (s && s->has_cache) space_cache_free(&s->cache);
     if (s) object_free(&s->base);
 }
 
@@ -17,12 +19,19 @@ const char *const *ol_study_warnings(const ol_study *s, size_t *count) {
     return s ? s->base.diag.warnings : NULL;
 }
 
-const ol_spaces *ol_search_spaces(void) {
-    enum { MOST = 16 };
-    static struct ol_space list[MOST];
-    static ol_spaces spaces = {0, list};
-    for (size_t i = 0; i < space_count(); i++) list[i] = (struct ol_space){space_at(i)->name, space_at(i)->description};
+enum { MOST_SPACES = 16 };
+static struct ol_space list[MOST_SPACES];
+static ol_spaces spaces = {0, list};
+static pthread_once_t spaces_once = PTHREAD_ONCE_INIT;
+
+static void list_spaces(void) {
+    assert(space_count() <= MOST_SPACES);
     spaces.count = space_count();
+    for (size_t i = 0; i < spaces.count; i++) list[i] = (struct ol_space){space_at(i)->name, space_at(i)->description};
+}
+
+const ol_spaces *ol_search_spaces(void) {
+    pthread_once(&spaces_once, list_spaces);
     return &spaces;
 }
 

@@ -11,7 +11,7 @@ struct ol_study {
     struct object base;
     bool has_cache;           /* once there was an architecture: */
     struct space_cache cache; /* its parts, */
-    struct arena scratch;     /* and what making them takes */
+    struct arena *scratch;    /* and what making them takes */
 };
 
 /* ---- study.c ---- */
@@ -31,6 +31,7 @@ struct networks { /* growing */
         double ms; /* measured; 0: not */
         size_t line;
     } * at;
+    const char *path; /* of the file whose lines they stand on; NULL: none */
 };
 
 /* Features of the networks in every graph view; y from `ms`. */

@@ -40,7 +40,11 @@ static enum status read_network(const ol_adaptation *spec, const struct csv *csv
     if (*batch && (!num_parse_i64(batch, &out->batch) || out->batch < 1))
         return diag_fail(diag, ST_DATA, "%s: line %zu: batch \"%s\" is not a whole number above 0", path, line, batch);
     if (!*space && spec->space) space = spec->space;
-    if (*space) return study_space(space, &out->space, diag);
+    if (*space) {
+        struct diag own;
+        diag_init(&own, diag->arena);
+        return study_space(space, &out->space, &own) == ST_OK ? ST_OK : diag_fail_at(diag, &own, path, line);
+    }
     out->text = beside(path, out->text, diag->arena);
     return ST_OK;
 }
@@ -74,13 +78,16 @@ static enum status merge_repeated(const char *path, struct networks *list, struc
 static enum status read_measurements(ol_study *s, const ol_adaptation *spec, struct networks *list) {
     struct diag *diag = &s->base.diag;
     struct csv csv;
+    const struct space *space;
     if (!spec->measurements) return diag_fail(diag, ST_USAGE, "name a file of measurements");
+    if (spec->space) TRY(study_space(spec->space, &space, diag));
     TRY(csv_read(&csv, spec->measurements, &s->base.arena, diag));
     struct columns c = {csv_column(&csv, "model"), csv_column(&csv, "latency_ms"), csv_column(&csv, "space"),
                         csv_column(&csv, "batch")};
     if (c.model == NONE || c.latency == NONE)
         return diag_fail(diag, ST_DATA, "%s: the header must name the columns model and latency_ms",
                          spec->measurements);
+    list->path = spec->measurements;
     list->at = arena_array(&s->base.arena, csv.n_rows + 1, sizeof *list->at);
     for (; list->n < csv.n_rows; list->n++) TRY(read_network(spec, &csv, &c, list->n, &list->at[list->n], diag));
     return merge_repeated(spec->measurements, list, diag);
@@ -186,16 +193,10 @@ static struct errors errors_new(size_t n, struct arena *arena) {
 /* Learns from some rows and adds the errors on others. */
 static void learn_and_test(struct learning *l, const uint32_t *known, size_t n_known, const uint32_t *tested,
                            size_t n_tested, struct errors *e) {
-    struct arena scratch;
+    struct arena *scratch = arena_inside(&l->study->base.arena);
     struct linear linear;
-    jmp_buf oom;
-    arena_init(&scratch, l->study->base.arena.allocator, &oom);
-    if (setjmp(oom)) {
-        arena_free(&scratch);
-        longjmp(l->study->base.oom, 1);
-    }
-    struct samples rows = subset(&l->rows, known, n_known, &scratch);
-    learn(l, &rows, &linear, &scratch);
+    struct samples rows = subset(&l->rows, known, n_known, scratch);
+    learn(l, &rows, &linear, scratch);
     for (size_t i = 0; i < n_tested; i++) {
         const double *row[VIEW_COUNT];
         for (size_t v = 0; v < VIEW_COUNT; v++) row[v] = l->rows.x[v < l->rows.n_views ? v : 0] + tested[i] * l->rows.p;
@@ -203,7 +204,7 @@ static void learn_and_test(struct learning *l, const uint32_t *known, size_t n_k
         e->ratio[e->n] = log(l->rows.y[tested[i]] / estimate.ms);
         e->deviation[e->n++] = estimate.deviation;
     }
-    arena_free(&scratch);
+    arena_free(scratch);
 }
 
 static double mape_of(const struct errors *e) {

@@ -25,7 +25,7 @@ static struct samples as_samples(const struct matrix *m) {
 static void need_cache(ol_study *s) {
     if (s->has_cache) return;
     space_cache_init(&s->cache, s->base.arena.allocator, &s->base.oom);
-    arena_init(&s->scratch, s->base.arena.allocator, &s->base.oom);
+    s->scratch = arena_inside(&s->base.arena);
     s->has_cache = true;
 }
 
@@ -36,11 +36,11 @@ static enum status arch_row(ol_study *s, const struct space *space, const struct
     need_cache(s);
     for (size_t v = 0; v < m->n_views; v++) {
         if (v < space_views(space))
-            TRY(space_features_cached(&s->cache, space, arch, batch, (enum view)v, &features, &s->scratch,
+            TRY(space_features_cached(&s->cache, space, arch, batch, (enum view)v, &features, s->scratch,
                                       &s->base.diag));
         features_fold(&features, m->x[v] + row * FT_LEARNED);
     }
-    arena_reset(&s->scratch);
+    arena_reset(s->scratch);
     return ST_OK;
 }
 
@@ -79,6 +79,14 @@ static size_t views_of(const struct networks *list) {
     return views;
 }
 
+static enum status read_arch(const struct networks *list, const struct network *network, struct arch *arch,
+                             struct diag *diag) {
+    struct diag own;
+    diag_init(&own, diag->arena);
+    if (space_parse(network->space, network->text, arch, &own) == ST_OK) return ST_OK;
+    return diag_fail_at(diag, &own, list->path, network->line);
+}
+
 enum status study_rows(ol_study *s, const struct networks *list, struct samples *out) {
     struct matrix m = matrix_new(list->n, views_of(list), &s->base.arena);
     for (size_t i = 0; i < list->n; i++) {
@@ -89,7 +97,7 @@ enum status study_rows(ol_study *s, const struct networks *list, struct samples 
             TRY(file_row(s, network, &m, i));
             continue;
         }
-        TRY(space_parse(network->space, network->text, &arch, &s->base.diag));
+        TRY(read_arch(list, network, &arch, &s->base.diag));
         TRY(arch_row(s, network->space, &arch, network->batch, &m, i));
     }
     *out = as_samples(&m);

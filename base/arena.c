@@ -1,6 +1,7 @@
 /* Arenas: a chain of blocks, each larger than the last. */
 #include "base.h"
 
+#include <locale.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -132,17 +133,25 @@ char *arena_strndup(struct arena *arena, const char *text, size_t length) {
     return copy;
 }
 
+/* Some of what is written is read again: the point is "." whatever the locale. */
+static int format(char *out, size_t size, const char *fmt, va_list args) {
+    locale_t outer = uselocale(num_locale());
+    int written = vsnprintf(out, size, fmt, args);
+    uselocale(outer);
+    return written;
+}
+
 char *arena_vprintf(struct arena *arena, const char *fmt, va_list args) {
     char start[256]; /* most texts fit, and are formatted once */
     va_list again;
     va_copy(again, args);
-    int written = vsnprintf(start, sizeof start, fmt, args);
+    int written = format(start, sizeof start, fmt, args);
     size_t length = written > 0 ? (size_t)written : 0;
     char *text = arena_alloc(arena, length + 1);
     if (length < sizeof start)
         memcpy(text, start, length);
     else
-        vsnprintf(text, length + 1, fmt, again);
+        format(text, length + 1, fmt, again);
     va_end(again);
     return text;
 }
@@ -175,7 +184,20 @@ static void free_from(struct arena *arena, struct arena_block *block) {
     }
 }
 
+struct arena *arena_inside(struct arena *arena) {
+    struct arena *inner = arena_alloc(arena, sizeof *inner);
+    arena_init(inner, arena->allocator, arena->on_oom);
+    inner->next = arena->inside;
+    return arena->inside = inner;
+}
+
+static void free_inside(struct arena *arena) {
+    for (struct arena *inner = arena->inside; inner; inner = inner->next) arena_free(inner);
+    arena->inside = NULL;
+}
+
 void arena_reset(struct arena *arena) {
+    free_inside(arena);
     arena->used_bytes = 0;
     if (!arena->head) return;
     free_from(arena, arena->head->next); /* the newest is the largest */
@@ -185,6 +207,7 @@ void arena_reset(struct arena *arena) {
 }
 
 void arena_free(struct arena *arena) {
+    free_inside(arena);
     free_from(arena, arena->head);
     arena->head = NULL;
     arena->used_bytes = 0;

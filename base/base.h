@@ -6,6 +6,7 @@
 #ifndef BASE_H
 #define BASE_H
 
+#include <locale.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -57,6 +58,7 @@ struct arena {
     const struct allocator *allocator; /* borrowed */
     jmp_buf *on_oom;                   /* jumped to when memory runs out; NULL aborts */
     size_t used_bytes;
+    struct arena *inside, *next; /* the first of those that go with it; the next of the same */
 };
 
 void arena_init(struct arena *, const struct allocator *, jmp_buf *on_oom); /* NULL: the system's */
@@ -71,6 +73,8 @@ char *arena_vprintf(struct arena *, const char *fmt, va_list);
 /* The texts in a row: where formatting would cost too much, as in messages made before anything failed. */
 char *arena_join(struct arena *, const char *const *parts, size_t n);
 void arena_reset(struct arena *); /* keeps one block */
+/* An arena that goes with this one at the latest, so that a jump out of memory leaves nothing behind. */
+struct arena *arena_inside(struct arena *);
 void arena_free(struct arena *);
 
 /* Appends to `items` (fields: items, n_items, cap_items of struct `s`). */
@@ -116,6 +120,8 @@ struct diag {
 
 void diag_init(struct diag *, struct arena *);
 enum status diag_fail(struct diag *, enum status, const char *fmt, ...) PRINTF_LIKE(3, 4); /* returns the status */
+/* The failure of another diag, as one of a line of a file; NULL: as it is. */
+enum status diag_fail_at(struct diag *, const struct diag *of, const char *path, size_t line);
 void diag_warn(struct diag *, const char *fmt, ...) PRINTF_LIKE(2, 3); /* equal warnings once, the first 200 */
 
 /* num.c: arithmetic that says when it overflowed (true = fine), and saturating sums for counters. */
@@ -128,7 +134,9 @@ int64_t num_mul_sat(int64_t a, int64_t b);
 int64_t num_floordiv(int64_t a, int64_t b); /* b != 0; rounds towards minus infinity */
 int64_t num_ceildiv(int64_t a, int64_t b);
 bool num_parse_i64(const char *text, int64_t *out) MUST_CHECK; /* the whole text, or false */
-bool num_parse_f64(const char *text, double *out) MUST_CHECK;  /* finite, the whole text, "." as point in any locale */
+locale_t num_locale(void);                         /* C: "." is the point; 0 only when there was no memory for it */
+double num_read_f64(const char *text, char **end); /* strtod in it */
+bool num_parse_f64(const char *text, double *out) MUST_CHECK; /* finite, the whole text, "." as point in any locale */
 
 /* rng.c: the one random generator (splitmix64 seeding xoshiro256**); a seed gives the same numbers everywhere. */
 

@@ -18,6 +18,11 @@ void diag_init(struct diag *diag, struct arena *arena) {
     *diag = (struct diag){.arena = arena};
 }
 
+enum status diag_fail_at(struct diag *diag, const struct diag *of, const char *path, size_t line) {
+    if (!path) return diag_fail(diag, of->status, "%s", of->message);
+    return diag_fail(diag, of->status, "%s: line %zu: %s", path, line, of->message);
+}
+
 enum status diag_fail(struct diag *diag, enum status status, const char *fmt, ...) {
     if (diag->status != ST_OK) return status;
     va_list args;

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <locale.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdlib.h>
 
 bool num_add(int64_t a, int64_t b, int64_t *out) {
@@ -47,12 +48,29 @@ bool num_parse_i64(const char *text, int64_t *out) {
     return true;
 }
 
+static pthread_once_t locale_once = PTHREAD_ONCE_INIT;
+static locale_t c_locale;
+
+static void make_locale(void) {
+    c_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+}
+
+locale_t num_locale(void) {
+    pthread_once(&locale_once, make_locale);
+    return c_locale;
+}
+
+double num_read_f64(const char *text, char **end) {
+    locale_t outer = uselocale(num_locale());
+    double value = strtod(text, end);
+    uselocale(outer);
+    return value;
+}
+
 bool num_parse_f64(const char *text, double *out) {
-    locale_t c_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0); /* "." is the point whatever the user's locale */
-    if (!c_locale || isspace((unsigned char)*text)) return false;
     char *end;
-    double value = strtod_l(text, &end, c_locale);
-    freelocale(c_locale);
+    if (isspace((unsigned char)*text)) return false; /* strtod would skip it */
+    double value = num_read_f64(text, &end);
     if (end == text || *end || !isfinite(value)) return false;
     *out = value;
     return true;

@@ -87,6 +87,12 @@ static int by_time(const void *pa, const void *pb) {
     return strcmp(a->kind, b->kind);
 }
 
+/* Counts end at the largest number there is. */
+static int64_t add_up(int64_t a, int64_t b) {
+    int64_t sum;
+    return __builtin_add_overflow(a, b, &sum) ? INT64_MAX : sum;
+}
+
 static size_t sum_by_class(const ol_estimate *e, struct part *parts) {
     size_t n = 0;
     for (size_t i = 0; i < e->n_kernels; i++) {
@@ -96,8 +102,8 @@ static size_t sum_by_class(const ol_estimate *e, struct part *parts) {
         if (p == n) parts[n++] = (struct part){.kind = k->kind};
         parts[p].n++;
         parts[p].ms += k->ms;
-        parts[p].macs += k->macs;
-        parts[p].bytes += k->bytes;
+        parts[p].macs = add_up(parts[p].macs, k->macs);
+        parts[p].bytes = add_up(parts[p].bytes, k->bytes);
     }
     qsort(parts, n, sizeof *parts, by_time);
     return n;

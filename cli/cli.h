@@ -33,20 +33,21 @@ extern const struct command commands[]; /* ends with a row without a name */
 /* ---- options.c ---- */
 
 enum option_group {
-    G_COMMON = 1,      /* --output --format --jobs --quiet --seed --help */
-    G_MODEL = 2,       /* --dim --shape --batch --passes --print-after --time-passes */
-    G_TARGET = 4,      /* --target --precision */
-    G_KERNELS = 8,     /* --per-kernel */
-    G_TOP = 16,        /* --top */
-    G_BUDGET = 32,     /* --budget */
-    G_STUDY = 64,      /* --space --proxy --method */
-    G_TABLE = 128,     /* --table --protocol --targets --samples --trials --planned */
-    G_ADAPT = 256,     /* --measurements --name and what describes a device */
-    G_COUNT = 512,     /* --count */
-    G_BATCH = 1024,    /* --batch alone */
-    G_MEASURE = 2048,  /* --threads --runs --per-node --provider */
-    G_SEARCH = 4096,   /* --budget and what steers a search */
-    G_CALIBRATE = 8192 /* --minutes --threads --name */
+    G_COMMON = 1,       /* --output --format --jobs --quiet --seed --help */
+    G_MODEL = 2,        /* --dim --shape --batch */
+    G_TARGET = 4,       /* --target --precision */
+    G_KERNELS = 8,      /* --per-kernel */
+    G_TOP = 16,         /* --top */
+    G_BUDGET = 32,      /* --budget */
+    G_STUDY = 64,       /* --space --proxy --method */
+    G_TABLE = 128,      /* --table --protocol --targets --samples --trials --planned */
+    G_ADAPT = 256,      /* --measurements --name and what describes a device */
+    G_COUNT = 512,      /* --count */
+    G_BATCH = 1024,     /* --batch alone */
+    G_MEASURE = 2048,   /* --threads --runs --per-node --provider */
+    G_SEARCH = 4096,    /* --budget and what steers a search */
+    G_CALIBRATE = 8192, /* --minutes --threads --name */
+    G_PASSES = 16384    /* --passes --print-after --time-passes */
 };
 
 enum format { FORMAT_TABLE, FORMAT_JSON, FORMAT_CSV };

@@ -95,6 +95,7 @@ static int measure_one(struct session *s, ol_context *context, const char *path,
         show(s, measured);
     else
         log_error(model, status, stderr);
+    log_rest(model, o, stderr);
     ol_model_free(model);
     return exit_code_of(status);
 }

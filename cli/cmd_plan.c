@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-static void print_plan(const struct options *o, const struct texts *candidates, const ol_plan *plan) {
+static int print_plan(const struct options *o, const struct texts *candidates, const ol_plan *plan) {
     struct output out;
     output_open(&out, o);
     if (o->format == FORMAT_JSON) {
@@ -26,7 +26,7 @@ static void print_plan(const struct options *o, const struct texts *candidates, 
                 fprintf(out.stream, "%s\n", model);
         }
     }
-    output_close(&out);
+    return output_close(&out) ? EXIT_DONE : EXIT_INPUT;
 }
 
 int command_plan(const struct options *o) {
@@ -47,8 +47,8 @@ int command_plan(const struct options *o) {
                         .n_proxies = proxies.n};
     ol_context *context = study_context(o);
     ol_status status = ol_plan_measurements(context, &spec, &plan, &study);
-    if (status == OL_OK) print_plan(o, &candidates, plan);
-    int code = study_end(study, status);
+    int written = status == OL_OK ? print_plan(o, &candidates, plan) : EXIT_DONE;
+    int code = worse_exit(study_end(study, status), written);
     ol_context_free(context);
     inputs_free(&candidates);
     free(proxies.at);

@@ -4,19 +4,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_TARGETS = 8 };
-
 struct query {
     const struct options *options;
     struct targets targets;
     ol_model *model;
-    double budgets[MOST_TARGETS];
+    double *budgets; /* by target */
     struct progress *progress;
     size_t shown; /* percent */
 };
 
 static bool parse_budgets(struct query *q) {
     const char *at = q->options->budgets;
+    q->budgets = xrealloc(NULL, q->targets.n * sizeof *q->budgets);
     for (size_t i = 0; i < q->targets.n; i++) {
         char *end;
         q->budgets[i] = strtod(at, &end);
@@ -166,9 +165,29 @@ static int print_result(const struct query *q, const ol_search_result *r) {
     return r->met ? EXIT_DONE : EXIT_NO;
 }
 
-static int print_knob_list(const struct query *q, const ol_knob *knobs, size_t n) {
-    struct options to_stdout = *q->options;
-    struct output output;
+static void knobs_json(const struct query *q, const ol_knob *knobs, size_t n, FILE *out) {
+    struct json j;
+    json_start(&j, out);
+    json_open(&j, '{');
+    json_key(&j, "schema"), json_text(&j, "onnx-latency/search-knobs/1");
+    json_key(&j, "target"), json_text(&j, ol_target_describe(q->targets.at[0])->name);
+    json_key(&j, "knobs"), json_open(&j, '[');
+    for (size_t i = 0; i < n; i++) {
+        json_open(&j, '{');
+        json_key(&j, "name"), json_text(&j, knobs[i].name);
+        json_key(&j, "kind"), json_text(&j, knobs[i].kind);
+        json_key(&j, "units"), json_int(&j, (int64_t)knobs[i].units);
+        json_key(&j, "at_least"), json_int(&j, (int64_t)knobs[i].kept);
+        json_key(&j, "step"), json_int(&j, knobs[i].step);
+        json_key(&j, "saves_ms"), json_double(&j, knobs[i].saves_ms);
+        json_key(&j, "changes_statistics"), json_bool(&j, knobs[i].changes_statistics);
+        json_close(&j, '}');
+    }
+    json_close(&j, ']');
+    json_close(&j, '}');
+}
+
+static void knobs_text(const ol_knob *knobs, size_t n, FILE *out) {
     struct table *t = table_new("<knob<kind>units>at least>step>saves");
     char number[NUMBER_SIZE];
     for (size_t i = 0; i < n; i++) {
@@ -179,10 +198,19 @@ static int print_knob_list(const struct query *q, const ol_knob *knobs, size_t n
         table_cell(t, "%lld", (long long)knobs[i].step);
         table_cell(t, "%s ms", format_ms(number, knobs[i].saves_ms));
     }
+    table_print(t, out, "");
+    fprintf(out, "* a mean or variance is taken over it: cutting it changes what that is taken of\n");
+}
+
+static int print_knob_list(const struct query *q, const ol_knob *knobs, size_t n) {
+    struct options to_stdout = *q->options;
+    struct output output;
     to_stdout.output = NULL;
     output_open(&output, &to_stdout);
-    table_print(t, output.stream, "");
-    fprintf(output.stream, "* a mean or variance is taken over it: cutting it changes what that is taken of\n");
+    if (q->options->format == FORMAT_JSON)
+        knobs_json(q, knobs, n, output.stream);
+    else
+        knobs_text(knobs, n, output.stream);
     return output_close(&output) ? EXIT_DONE : EXIT_INPUT;
 }
 
@@ -243,6 +271,7 @@ static int open_and_run(struct query *q) {
         code = run(q);
     else
         log_error(q->model, status, stderr);
+    log_rest(q->model, o, stderr);
     ol_model_free(q->model);
     return code;
 }
@@ -250,16 +279,17 @@ static int open_and_run(struct query *q) {
 int command_search(const struct options *o) {
     struct query q = {.options = o};
     if (o->space ? o->files.n != 0 : o->files.n != 1) return usage_error(o->command, "name one model, or --space");
+    if (o->format == FORMAT_CSV) return usage_error(o->command, "--format csv: only table or json here");
     if (!o->budgets && !o->list_knobs) return usage_error(o->command, "give --budget in milliseconds");
     if (!o->output && !o->plan && !o->list_knobs)
         return usage_error(o->command, "name the result with -o, or give --plan");
     ol_context *context = ol_context_new(NULL);
     if (!context) out_of_memory();
     int code = targets_open(&q.targets, context, o);
-    bool good = code == EXIT_DONE && q.targets.n <= MOST_TARGETS && (!o->budgets || parse_budgets(&q));
-    if (code == EXIT_DONE && !good)
+    if (code == EXIT_DONE && o->budgets && !parse_budgets(&q))
         code = usage_error(o->command, "--budget %s: one number for each target", o->budgets);
-    if (good) code = open_and_run(&q);
+    if (code == EXIT_DONE) code = open_and_run(&q);
+    free(q.budgets);
     targets_close(&q.targets);
     ol_context_free(context);
     return code;

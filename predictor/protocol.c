@@ -293,20 +293,19 @@ static enum status pools(struct trial *t, struct arena *arena, struct diag *diag
 
 enum status experiment_run(const struct table *table, const struct experiment *e, const struct sources *sources,
                            size_t target, struct score *score, struct arena *scratch, struct diag *diag) {
-    struct arena trial_arena;
+    struct arena *trial_arena = arena_inside(scratch);
     struct trial t = {.table = table, .e = e, .sources = sources, .target = &table->columns[target]};
     TRY(pools(&t, scratch, diag));
     if (e->method == METHOD_BANK) make_bank(&t, target, scratch);
     *score = (struct score){.srcc_min = INFINITY};
-    arena_init(&trial_arena, scratch->allocator, scratch->on_oom);
     for (size_t i = 0; i < e->trials; i++) {
         struct rng rng;
         rng_seed(&rng, e->seed + i * SEED_STEP);
-        struct score one = run_trial(&t, &rng, &trial_arena);
+        struct score one = run_trial(&t, &rng, trial_arena);
         add_trial(score, &one, (double)e->trials);
-        arena_reset(&trial_arena);
+        arena_reset(trial_arena);
     }
-    arena_free(&trial_arena);
+    arena_free(trial_arena);
     score->srcc_sd = sqrt(fmax(score->srcc_sd - score->srcc * score->srcc, 0));
     return ST_OK;
 }

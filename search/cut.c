@@ -286,10 +286,8 @@ static bool survives(const struct graph *g, uint32_t id) {
 }
 
 enum status rewrite_verify(const struct knobs *k, const struct config *config, const struct graph *of,
-                           const struct graph *g, struct diag *diag) {
-    struct arena scratch;
-    arena_init(&scratch, k->coupling.arena->allocator, k->coupling.arena->on_oom);
-    struct cut cut = cut_start(k, config, false, &scratch);
+                           const struct graph *g, struct arena *scratch, struct diag *diag) {
+    struct cut cut = cut_start(k, config, false, scratch);
     enum status status = ST_OK;
     for (uint32_t id = 0; id < k->g->n_tensors && status == ST_OK; id++) {
         const struct tensor *t = &g->tensors[id], *before = &k->g->tensors[id];
@@ -304,6 +302,5 @@ enum status rewrite_verify(const struct knobs *k, const struct config *config, c
                                    (long long)size);
         }
     }
-    arena_free(&scratch);
     return status;
 }

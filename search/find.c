@@ -11,7 +11,7 @@ struct loop {
     const struct find *f;
     struct evolve evolve;
     double started;
-    int turn; /* which arena holds this generation */
+    struct arena *other; /* of the two that hold a generation in turn: not evolve's */
 };
 
 static double seconds_now(void) {
@@ -54,7 +54,8 @@ static void tell_progress(const struct loop *l, double share) {
 
 /* What is neither a survivor nor on the frontier is forgotten, tries in hand too. */
 static void forget(struct loop *l) {
-    struct arena *next = &l->f->generations[l->turn = !l->turn];
+    struct arena *next = l->other;
+    l->other = l->evolve.arena;
     arena_reset(next);
     evolve_move(&l->evolve, next);
 }
@@ -235,14 +236,14 @@ static void report(struct loop *l, struct findings *out) {
 }
 
 enum status find_best(const struct find *f, struct findings *out, struct diag *diag) {
-    struct loop l = {.f = f, .started = seconds_now()};
+    struct loop l = {.f = f, .started = seconds_now(), .other = arena_inside(f->arena)};
     l.evolve = (struct evolve){.n_genes = f->n_genes,
                                .n_costs = f->n_targets + 1,
                                .max = f->max,
                                .price = price,
                                .user = (void *)(uintptr_t)f,
                                .jobs = f->jobs,
-                               .arena = f->generations};
+                               .arena = arena_inside(f->arena)};
     rng_seed(&l.evolve.rng, f->seed);
     if (f->strategy == STRATEGY_EVOLUTION) {
         TRY(start(&l, diag));

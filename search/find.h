@@ -39,10 +39,9 @@ struct find {
     bool greedy;        /* and candidates are cheap: from a greedy descent */
     void (*progress)(void *user, size_t evaluated, double share); /* after each generation; may be NULL */
     void *progress_user;
-    const char *state_path;    /* kept up to date, and read when it is there; NULL: none */
-    const char *state_id;      /* of the problem: a state of another one is refused */
-    struct arena *arena;       /* for the findings, save their genes */
-    struct arena *generations; /* two, empty, that take turns; the findings' genes end up in one of them */
+    const char *state_path; /* kept up to date, and read when it is there; NULL: none */
+    const char *state_id;   /* of the problem: a state of another one is refused */
+    struct arena *arena;
 };
 
 struct found {

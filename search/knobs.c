@@ -242,17 +242,16 @@ static void rank_units(struct group *group, float *importance, struct arena *are
 }
 
 static void weigh_groups(struct knobs *k, enum importance how, uint64_t seed, struct arena *arena) {
-    struct arena scratch;
+    struct arena *scratch = arena_inside(arena);
     struct rng rng;
-    arena_init(&scratch, arena->allocator, arena->on_oom);
     rng_seed(&rng, seed);
     struct unit_sums units = {arena_array(arena, (size_t)k->coupling.n + 1, sizeof(double)),
                               arena_array(arena, (size_t)k->coupling.n + 1, sizeof(uint32_t))};
     for (uint32_t t = 0; t < k->g->n_tensors && how != IMPORTANCE_RANDOM; t++) {
         const struct tensor *tensor = &k->g->tensors[t];
         if (!(tensor->flags & TF_INITIALIZER) || tensor->rank < 2 || !is_float_data(tensor)) continue;
-        add_tensor(k, t, how == IMPORTANCE_L1 ? 1 : 2, &units, &scratch);
-        arena_reset(&scratch);
+        add_tensor(k, t, how == IMPORTANCE_L1 ? 1 : 2, &units, scratch);
+        arena_reset(scratch);
     }
     for (uint32_t g = 0; g < k->n_groups; g++) {
         struct group *group = &k->groups[g];
@@ -261,9 +260,9 @@ static void weigh_groups(struct knobs *k, enum importance how, uint64_t seed, st
             uint32_t class_ = group->units[i], n = units.params[class_];
             importance[i] = how == IMPORTANCE_RANDOM ? (float)rng_unit(&rng) : n ? (float)(units.sum[class_] / n) : 1;
         }
-        rank_units(group, importance, arena, &scratch);
+        rank_units(group, importance, arena, scratch);
     }
-    arena_free(&scratch);
+    arena_free(scratch);
 }
 
 static void keep_sizes(struct knobs *k, struct arena *arena) {

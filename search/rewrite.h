@@ -83,7 +83,7 @@ struct graph *rewrite_shapes(const struct knobs *, const struct config *, const 
 /* After inference on the result: every live tensor has the predicted shape, or ST_MODEL. What is not cut is as in `of`,
  * the knobs' graph or one of it at another size of its inputs. */
 enum status rewrite_verify(const struct knobs *, const struct config *, const struct graph *of, const struct graph *,
-                           struct diag *) MUST_CHECK;
+                           struct arena *scratch, struct diag *) MUST_CHECK;
 /* merge.c: copies of one initializer that a cut left the same become one again. */
 void merge_copies(struct graph *g, const struct knobs *, struct arena *);
 const char *knob_name(const struct graph *, const struct node *); /* of the node, or of what it makes */

@@ -1,6 +1,9 @@
 /* The registry of search spaces, and the text form of architectures made of numbers. */
 #include "space.h"
 
+#include "passes.h"
+
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -89,8 +92,8 @@ enum status space_parse(const struct space *s, const char *text, struct arch *a,
     return ST_OK;
 }
 
-enum status space_parse_row(const struct space *s, const struct csv *table, size_t row, struct arch *a,
-                            struct diag *diag) {
+static enum status parse_row(const struct space *s, const struct csv *table, size_t row, struct arch *a,
+                             struct diag *diag) {
     *a = (struct arch){{0}};
     size_t gene = 0;
     for (size_t f = 0; f < s->n_fields; f++) {
@@ -104,6 +107,16 @@ enum status space_parse_row(const struct space *s, const struct csv *table, size
                      : parse_numbers(s, &s->fields[f], cell, cell, cell + strlen(cell), a->gene + gene, diag);
         TRY(status);
         gene += s->fields[f].n;
+    }
+    return ST_OK;
+}
+
+enum status space_read_archs(const struct space *s, const struct csv *csv, const char *path, struct arch *archs,
+                             struct diag *diag) {
+    for (size_t i = 0; i < csv->n_rows; i++) {
+        struct diag row;
+        diag_init(&row, diag->arena);
+        if (parse_row(s, csv, i, &archs[i], &row) != ST_OK) return diag_fail_at(diag, &row, path, csv->lines[i]);
     }
     return ST_OK;
 }
@@ -141,6 +154,20 @@ void space_parts(const struct space *s, const struct arch *a, int64_t batch, enu
     s->split(s, a, batch, view, list);
 }
 
+/* As a model file must: inferred on a copy, so that the rest of the graph stays as it was built. */
+static void declare_scores(struct graph *g, struct arena *arena) {
+    struct diag diag;
+    struct graph *copy = graph_clone(g, arena);
+    struct run run = {.graph = copy, .scratch = arena, .diag = &diag};
+    uint32_t scores = g->bodies[0].outputs[0];
+    diag_init(&diag, arena);
+    enum status status = passes_run(&run, PASSES_ANALYSIS);
+    assert(status == ST_OK);
+    (void)status;
+    const struct tensor *t = &copy->tensors[scores];
+    tensor_set_shape(g, scores, t->dtype, t->dims, t->rank);
+}
+
 struct graph *space_graph(const struct space *s, const struct arch *a, int64_t batch, uint64_t seed, bool weightless,
                           struct arena *arena) {
     struct builder b;
@@ -157,6 +184,7 @@ struct graph *space_graph(const struct space *s, const struct arch *a, int64_t b
         made[i] = block->build(&b, x, block);
     }
     build_output(&b, made[parts.n_parts - 1], "scores");
+    if (!weightless) declare_scores(b.graph, arena);
     return b.graph;
 }
 

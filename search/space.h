@@ -71,9 +71,9 @@ size_t space_options(const struct space *, size_t gene);
 int16_t space_value(const struct space *, const struct arch *, size_t gene); /* the option's number */
 /* Messages name the string and the position in it. */
 enum status space_parse(const struct space *, const char *text, struct arch *, struct diag *) MUST_CHECK;
-/* From the space's columns of a table; `row` counts from 0. */
-enum status space_parse_row(const struct space *, const struct csv *, size_t row, struct arch *,
-                            struct diag *) MUST_CHECK;
+/* The architecture of every row, from the space's columns; a message names the file and the line. */
+enum status space_read_archs(const struct space *, const struct csv *, const char *path, struct arch *,
+                             struct diag *) MUST_CHECK;
 char *space_print(const struct space *, const struct arch *, struct arena *);
 void space_random(const struct space *, struct rng *, struct arch *); /* every gene uniform */
 /* n architectures in which every option of a gene comes up equally often, give or take one: their means are closer to

@@ -123,17 +123,6 @@ static enum status extract_all(struct extraction *e, size_t n_batches, unsigned 
     return status;
 }
 
-static enum status read_archs(const struct space *s, const struct csv *csv, const char *path, struct arch *archs,
-                              struct diag *diag) {
-    for (size_t i = 0; i < csv->n_rows; i++) {
-        struct diag row;
-        diag_init(&row, diag->arena);
-        if (space_parse_row(s, csv, i, &archs[i], &row) != ST_OK)
-            return diag_fail(diag, row.status, "%s: line %zu: %s", path, csv->lines[i], row.message);
-    }
-    return ST_OK;
-}
-
 static void encode_all(struct table *t, const struct space *s, const struct arch *archs, struct arena *arena) {
     t->encoding = space_encoding(s);
     double *onehot = arena_array(arena, t->n * t->encoding, sizeof *onehot);
@@ -151,7 +140,7 @@ enum status space_table_read(struct table *t, const struct space *s, const char 
     batches = arena_array(arena, csv.n_columns + 1, sizeof *batches);
     read_columns(t, s, &csv, batches, arena);
     struct arch *archs = arena_array(arena, t->n, sizeof *archs);
-    TRY(read_archs(s, &csv, path, archs, diag));
+    TRY(space_read_archs(s, &csv, path, archs, diag));
     struct extraction e = {.space = s, .archs = archs, .n = t->n, .p = t->p, .batches = batches};
     e.x = arena_array(arena, t->n_batches + 1, sizeof *e.x);
     t->x = arena_array(arena, t->n_batches + 1, sizeof *t->x);

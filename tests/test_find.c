@@ -38,19 +38,17 @@ static struct findings found;
 
 /* Returns how many bytes it took. */
 static size_t search(struct state *s, struct find f, struct arena *arena) {
-    struct arena generations[2];
     struct diag diag;
     uint16_t max[GENES];
     for (size_t i = 0; i < GENES; i++) max[i] = MOST;
-    for (int i = 0; i < 2; i++) arena_init(&generations[i], NULL, NULL);
     diag_init(&diag, arena);
     f.n_genes = f.n_widths = GENES, f.n_targets = 1, f.max = max, f.budget_ms = budget_ms;
     f.judge = judge, f.user = s, f.jobs = 1, f.uniform = true;
     f.progress = progress, f.progress_user = s;
-    f.arena = arena, f.generations = generations;
+    f.arena = arena;
     cr_assert_eq(find_best(&f, &found, &diag), ST_OK);
-    size_t used = arena->used_bytes + generations[0].used_bytes + generations[1].used_bytes;
-    for (int i = 0; i < 2; i++) arena_free(&generations[i]);
+    size_t used = arena->used_bytes;
+    for (const struct arena *inner = arena->inside; inner; inner = inner->next) used += inner->used_bytes;
     return used;
 }
 

@@ -28,7 +28,7 @@ static struct graph *apply(const struct config *config) {
     }
     struct run infer = {.graph = again, .scratch = &arena, .diag = &diag};
     cr_assert_eq(passes_run(&infer, PASSES_ANALYSIS), ST_OK, "%s", diag.message);
-    cr_assert_eq(rewrite_verify(&knobs, config, knobs.g, again, &diag), ST_OK, "%s", diag.message);
+    cr_assert_eq(rewrite_verify(&knobs, config, knobs.g, again, &arena, &diag), ST_OK, "%s", diag.message);
     return g;
 }
 

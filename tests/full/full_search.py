@@ -85,6 +85,22 @@ class Search(unittest.TestCase):
         self.assertEqual(list(runtime.node("output_shapes.js", self.output, json.dumps(inputs)).values()), [[1, 1000]])
 
 
+class Spaces(unittest.TestCase):
+    def test_what_is_found_is_a_model(self):
+        with tempfile.TemporaryDirectory() as folder:
+            output = os.path.join(folder, "out.onnx")
+            for space in ("nasbench201", "nasbench201-c10", "fbnet", "ofa", "mobilenetv2"):
+                with self.subTest(space):
+                    harness.run("search", "-q", "--space", space, "-t", TARGET, "--budget", "1e6", "--evaluations", "64",
+                                "-o", output)
+                    onnx.checker.check_model(output, full_check=True)
+                    graph = onnx.load(output).graph
+                    image, scores = ([d.dim_value for d in one.type.tensor_type.shape.dim]
+                                     for one in (graph.input[0], graph.output[0]))
+                    inputs = {"image": {"dtype": "float32", "shape": image}}
+                    self.assertEqual(runtime.node("output_shapes.js", output, json.dumps(inputs)), {"scores": scores})
+
+
 def plain_model():
     """Two convolutions; metadata, a doc string and a field that no schema knows."""
     def weight(name, *shape):
