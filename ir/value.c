@@ -76,6 +76,23 @@ static uint64_t little_endian(const uint8_t *bytes, size_t width) {
     return value;
 }
 
+bool tensor_has_floats(const struct tensor *t) {
+    enum encoding own = t->dtype == DT_FLOAT ? ENC_FLOATS : t->dtype == DT_DOUBLE ? ENC_DOUBLES : ENC_RAW;
+    int64_t bytes = tensor_bytes(t);
+    return dtype_is_float(t->dtype) && dtype_bits(t->dtype) >= 8 &&
+           (t->data.encoding == ENC_RAW || t->data.encoding == own) && t->data.bytes && bytes > 0 &&
+           (uint64_t)bytes <= t->data.length;
+}
+
+double tensor_float(const struct tensor *t, int64_t i) {
+    size_t width = dtype_bits(t->dtype) / 8;
+    const uint8_t *at = t->data.bytes + (size_t)i * width;
+    float single;
+    if (t->dtype != DT_FLOAT) return float_of_bits(t->dtype, little_endian(at, width));
+    memcpy(&single, at, sizeof single); /* by far the most common */
+    return (double)single;
+}
+
 static bool read_raw(struct value *value, enum dtype type, const struct data *data) {
     unsigned width = dtype_bits(type);
     if (((uint64_t)value->n * width + 7) / 8 > data->length) return false;

@@ -43,12 +43,13 @@ static void nothing(struct coupling *c, uint32_t node) {
     (void)node;
 }
 
-/* Scale and zero point go with the quantised axis when there is one a channel. */
+/* Scale and zero point go with the quantised axis when there is one a channel; those of blocks stay as they are. */
 static void quantize(struct coupling *c, uint32_t node) {
     const struct node *n = at(c, node);
     int64_t axis = node_int(n, "axis", 1);
     if (axis < 0) axis += rank_of(c, n->inputs[0]);
     first_input(c, node);
+    if (rank_of(c, n->inputs[1]) > 1) freeze_node(c, node);
     for (uint32_t i = 1; i < n->n_inputs; i++)
         if (n->inputs[i] != NONE && rank_of(c, n->inputs[i]) == 1 && couple_size(c, n->inputs[i], 0) != 1)
             tie(c, n->inputs[i], 0, n->inputs[0], (int32_t)axis);

@@ -69,11 +69,6 @@ static bool same_classes(const struct coupling *c, uint32_t a, uint32_t b) {
     return true;
 }
 
-static bool does_work(const struct node *node) {
-    enum kernel_class kind = op_table[node->op].kernel;
-    return kind == KC_CONV || kind == KC_CONV_TRANSPOSE || kind == KC_GEMM || kind == KC_RNN;
-}
-
 /* Does the node read what is marked, and nothing else but constants? */
 static bool reads_marked_only(const struct finder *f, const struct node *node) {
     bool reads = false;
@@ -120,7 +115,7 @@ static uint32_t made_like(struct finder *f, uint32_t x, uint32_t sum) {
     f->marked[sum] = true;
     for (size_t i = 0; i < g->bodies[0].n_nodes; i++) {
         const struct node *node = &g->nodes[g->bodies[0].nodes[i]];
-        if (node->dead || node->n_outputs != 1 || does_work(node) || !reads_marked_only(f, node)) continue;
+        if (node->dead || node->n_outputs != 1 || does_macs(node) || !reads_marked_only(f, node)) continue;
         uint32_t t = node->outputs[0];
         f->marked[t] = true;
         if (same_kind(g, x, t) && same_shape(&g->tensors[x], &g->tensors[t])) return t;

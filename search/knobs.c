@@ -31,12 +31,8 @@ static bool *mac_weights(const struct graph *g, struct arena *arena) {
     bool *is = arena_array(arena, g->n_tensors + 1, sizeof *is);
     for (size_t n = 0; n < g->n_nodes; n++) {
         const struct node *node = &g->nodes[n];
-        enum kernel_class kind = op_table[node->op].kernel;
-        bool macs = kind == KC_CONV || kind == KC_CONV_TRANSPOSE || kind == KC_GEMM || kind == KC_RNN;
-        for (uint32_t i = 0; macs && !node->dead && i < node->n_inputs; i++)
-            if (node->inputs[i] != NONE && g->tensors[node->inputs[i]].flags & TF_INITIALIZER &&
-                g->tensors[node->inputs[i]].rank >= 2)
-                is[node->inputs[i]] = true;
+        for (uint32_t i = 0; !node->dead && i < node->n_inputs; i++)
+            if (is_weight(g, node, node->inputs[i])) is[node->inputs[i]] = true;
     }
     return is;
 }
@@ -169,11 +165,11 @@ static void find_groups(struct knobs *k, struct arena *arena) {
 /* ---- Importance: the norm of what goes, Torch-Pruning's group norm (CVPR 2023) ---- */
 
 /* Adds |v|^p of every weight to the indices of its axes. `sums[axis]` has the axis's size. */
-static void sum_axes(const struct tensor *t, const float *data, double p, double **sums) {
+static void sum_axes(const struct tensor *t, double p, double **sums) {
     int64_t index[RANK_MAX] = {0};
-    int64_t n = tensor_bytes(t) / (int64_t)sizeof *data;
+    int64_t n = weight_count(t);
     for (int64_t i = 0; i < n; i++) {
-        double size = fabs((double)data[i]), power = p == 1 ? size : size * size;
+        double size = weight_size(t, i), power = p == 1 ? size : size * size;
         for (int32_t axis = 0; axis < t->rank; axis++)
             if (sums[axis]) sums[axis][index[axis]] += power;
         for (int32_t axis = t->rank - 1; axis >= 0; axis--) {
@@ -181,11 +177,6 @@ static void sum_axes(const struct tensor *t, const float *data, double p, double
             index[axis] = 0;
         }
     }
-}
-
-static bool is_float_data(const struct tensor *t) {
-    return t->dtype == DT_FLOAT && t->data.encoding == ENC_RAW && t->data.bytes && tensor_bytes(t) > 0 &&
-           (uint64_t)tensor_bytes(t) <= t->data.length;
 }
 
 struct unit_sums {
@@ -203,10 +194,7 @@ static void add_tensor(const struct knobs *k, uint32_t id, double p, struct unit
         any = true;
     }
     if (!any) return;
-    float *aligned = NULL;
-    const float *data = (const float *)(const void *)t->data.bytes;
-    if ((uintptr_t)data % _Alignof(float)) data = aligned = arena_copy(scratch, data, (size_t)tensor_bytes(t));
-    sum_axes(t, data, p, sums);
+    sum_axes(t, p, sums);
     for (int32_t axis = 0; axis < t->rank; axis++)
         for (int64_t i = 0; sums[axis] && i < t->dims[axis].value; i++) {
             uint32_t class_ = couple_element(&k->coupling, id, axis, i);
@@ -249,7 +237,7 @@ static void weigh_groups(struct knobs *k, enum importance how, uint64_t seed, st
                               arena_array(arena, (size_t)k->coupling.n + 1, sizeof(uint32_t))};
     for (uint32_t t = 0; t < k->g->n_tensors && how != IMPORTANCE_RANDOM; t++) {
         const struct tensor *tensor = &k->g->tensors[t];
-        if (!(tensor->flags & TF_INITIALIZER) || tensor->rank < 2 || !is_float_data(tensor)) continue;
+        if (!(tensor->flags & TF_INITIALIZER) || tensor->rank < 2 || !tensor_has_floats(tensor)) continue;
         add_tensor(k, t, how == IMPORTANCE_L1 ? 1 : 2, &units, scratch);
         arena_reset(scratch);
     }

@@ -110,4 +110,12 @@ int64_t cut_before(const struct cut *, uint32_t tensor, int32_t axis, int64_t in
 enum status structure_adjust(struct graph *g, const struct cut *, struct diag *) MUST_CHECK;
 void structure_adjust_convs(struct graph *g, const struct graph *before); /* only what prices depend on */
 
+/* ---- weights.c ---- */
+
+bool does_macs(const struct node *);
+/* An initializer of two axes or more that such a node reads. */
+bool is_weight(const struct graph *, const struct node *, uint32_t tensor);
+int64_t weight_count(const struct tensor *);          /* elements */
+double weight_size(const struct tensor *, int64_t i); /* magnitude of an element; of tensors with tensor_has_floats */
+
 #endif

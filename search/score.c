@@ -2,26 +2,16 @@
 #include "score.h"
 
 #include <stdlib.h>
-#include <string.h>
-
-/* Without data every weight counts by its size. */
-static bool is_readable(const struct tensor *t) {
-    int64_t bytes = tensor_bytes(t);
-    return t->dtype == DT_FLOAT && t->data.encoding == ENC_RAW && t->data.bytes && bytes > 0 &&
-           (uint64_t)bytes <= t->data.length;
-}
 
 static double square(const struct tensor *t, int64_t i) {
-    float value;
-    memcpy(&value, t->data.bytes + i * (int64_t)sizeof value, sizeof value);
-    return (double)value * (double)value;
+    return weight_size(t, i) * weight_size(t, i);
 }
 
+/* Without data every weight counts alike. */
 static double squared_norm(const struct tensor *t) {
-    int64_t bytes = tensor_bytes(t);
     double sum = 0;
-    if (!is_readable(t)) return bytes > 0 ? (double)bytes : 0;
-    for (int64_t i = 0; i < bytes / (int64_t)sizeof(float); i++) sum += square(t, i);
+    if (!tensor_has_floats(t)) return (double)weight_count(t);
+    for (int64_t i = 0; i < weight_count(t); i++) sum += square(t, i);
     return sum;
 }
 
@@ -38,22 +28,14 @@ static bool in_core(const struct tensor *t, int64_t i, uint32_t steps) {
 static const double *core_shares(const struct knobs *k, const struct crop *crop, struct arena *arena) {
     const struct tensor *t = &k->g->tensors[crop->weight];
     double *core = arena_array(arena, crop->n_steps + 1u, sizeof *core), total = 0;
-    bool readable = is_readable(t);
-    int64_t n = 1;
-    for (int32_t axis = 0; axis < t->rank; axis++) n *= t->dims[axis].value;
-    for (int64_t i = 0; i < n; i++) {
+    bool readable = tensor_has_floats(t);
+    for (int64_t i = 0; i < weight_count(t); i++) {
         double norm = readable ? square(t, i) : 1;
         total += norm;
         for (uint32_t step = 0; step <= crop->n_steps && in_core(t, i, step); step++) core[step] += norm;
     }
     for (uint32_t step = 0; step <= crop->n_steps; step++) core[step] = total > 0 ? core[step] / total : 1;
     return core;
-}
-
-static bool is_weight(const struct graph *g, const struct node *node, uint32_t tensor) {
-    enum kernel_class kind = op_table[node->op].kernel;
-    return tensor != NONE && g->tensors[tensor].flags & TF_INITIALIZER && g->tensors[tensor].rank >= 2 &&
-           (kind == KC_CONV || kind == KC_CONV_TRANSPOSE || kind == KC_GEMM || kind == KC_RNN);
 }
 
 static int by_axis(const void *a, const void *b) {

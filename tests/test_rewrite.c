@@ -82,6 +82,43 @@ Test(rewrite, the_least_important_goes_and_the_rest_is_copied) {
     for (int i = 0; i < 15; i++) cr_expect_float_eq(kept[i], i + (i < 6 ? 1 : 4), 1e-6);
 }
 
+/* Two of six filters weigh next to nothing, and go first however the weights are stored. */
+static void find_weak_filters(enum dtype dtype, enum encoding encoding, const void *strong, const void *weak,
+                              size_t width) {
+    build_start(&b, &arena, "small.onnx", 17, 1, false);
+    uint32_t x = image(3, 4), h = build_conv(&b, x, 3, 6, 1, 1, 1, false);
+    build_output(&b, build_conv(&b, h, 6, 4, 1, 1, 1, false), "y");
+    struct tensor *w = &b.graph->tensors[weight_of(h)];
+    uint8_t *bytes = arena_alloc(&arena, 18 * width);
+    for (size_t i = 0; i < 18; i++) memcpy(bytes + i * width, i / 3 % 3 == 1 ? weak : strong, width);
+    w->dtype = dtype;
+    w->data = (struct data){encoding, NONE, 0, 18 * width, bytes};
+    find_knobs(1);
+    const uint32_t *order = knobs.groups[0].order;
+    cr_expect(order[0] + order[1] == 1 + 4 && (order[0] == 1 || order[0] == 4), "%s: %u, %u first", dtype_name(dtype),
+              order[0], order[1]);
+}
+
+Test(rewrite, importance_of_weights_however_they_are_stored) {
+    find_weak_filters(DT_FLOAT, ENC_RAW, &(float){1}, &(float){1e-3f}, 4);
+    find_weak_filters(DT_FLOAT, ENC_FLOATS, &(float){-1}, &(float){1e-3f}, 4);
+    find_weak_filters(DT_DOUBLE, ENC_DOUBLES, &(double){1}, &(double){-1e-3}, 8);
+    find_weak_filters(DT_FLOAT16, ENC_RAW, &(uint16_t){0x3c00}, &(uint16_t){0x1418}, 2);
+    find_weak_filters(DT_BFLOAT16, ENC_RAW, &(uint16_t){0xbf80}, &(uint16_t){0x3a83}, 2);
+}
+
+/* A scale for each block of an axis says nothing about single indices. */
+Test(rewrite, weights_quantised_in_blocks_stay) {
+    uint32_t x = build_input(&b, "x", DT_FLOAT, (int64_t[]){4, 8}, 2), first = build_gemm(&b, x, 8, 16, false);
+    uint32_t stored = build_weight(&b, DT_INT8, (int64_t[]){16, 6}, 2, 0);
+    uint32_t scale = build_weight(&b, DT_FLOAT, (int64_t[]){4, 6}, 2, 0);
+    struct attr attrs[] = {attr_int(&b, "axis", 0), attr_int(&b, "block_size", 4)};
+    uint32_t w = build_node(&b, "DequantizeLinear", (uint32_t[]){stored, scale}, 2, attrs, 2);
+    build_output(&b, build_node(&b, "MatMul", (uint32_t[]){first, w}, 2, NULL, 0), "y");
+    find_knobs(1);
+    cr_expect_eq(knobs.n_groups, 0);
+}
+
 Test(rewrite, a_residual_block_ties_its_ends_and_can_go) {
     uint32_t x = image(3, 8), h = build_conv(&b, x, 3, 12, 3, 1, 1, true);
     uint32_t inner = build_unary(&b, "Relu", build_conv(&b, h, 12, 20, 3, 1, 1, true));
