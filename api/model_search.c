@@ -249,7 +249,7 @@ static const ol_knob *turned(const struct model_search *ms, const uint16_t *gene
 }
 
 static ol_setting setting(const struct model_search *ms, const struct found *f) {
-    ol_setting s = {.latency_ms = f->outcome.ms[0], .bound_ms = f->outcome.bound_ms[0], .score = f->outcome.score};
+    ol_setting s = search_setting(ms->s, &f->outcome);
     s.knobs = turned(ms, f->genes, &s.n_knobs);
     return s;
 }
@@ -293,13 +293,24 @@ static enum status tell(const struct model_search *ms, const struct findings *fo
 
 /* ---- The search ---- */
 
-/* What the whole model takes tells other files of the same name from this one, models and targets. */
+static uint64_t importance_hash(const struct knobs *k) {
+    uint64_t hash = 0;
+    for (uint32_t g = 0; g < k->n_groups; g++)
+        for (uint32_t i = 0; i < k->groups[g].n_units; i++) {
+            uint32_t bits;
+            memcpy(&bits, &k->groups[g].importance[i], sizeof bits);
+            hash = (hash ^ bits) * 0x100000001b3; /* FNV-1a, by words */
+        }
+    return hash;
+}
+
+/* What the whole model takes, and its weights, tell other files of the same name from this one, models and targets. */
 static const char *problem_id(const struct model_search *ms, const struct outcome *whole) {
     struct arena *arena = &ms->s->base.arena;
     const char *id = arena_printf(arena, "%s %u knobs", ms->knobs.g->path, (unsigned)n_genes(ms));
     for (size_t i = 0; i < ms->r->n_targets; i++) id = arena_printf(arena, "%s, %.9g ms", id, whole->ms[i]);
-    id = arena_printf(arena, "%s, align %lld, importance %s", id, (long long)ms->knobs.align,
-                      ms->r->importance ? ms->r->importance : "l2");
+    id = arena_printf(arena, "%s, align %lld, importance %s %016llx", id, (long long)ms->knobs.align,
+                      ms->r->importance ? ms->r->importance : "l2", (unsigned long long)importance_hash(&ms->knobs));
     return search_id(ms->s, id);
 }
 
@@ -325,23 +336,25 @@ static void set_up(struct model_search *ms) {
                                 .arena = &ms->s->base.arena};
 }
 
-static bool holds_already(const struct model_search *ms, struct findings *found) {
+static enum status price_whole(const struct model_search *ms, struct findings *found) {
     uint16_t *nothing = arena_array(&ms->s->base.arena, ms->s->find.n_genes + 1, sizeof *nothing);
     *found = (struct findings){.met = true, .chosen = {.genes = nothing, .outcome.score = NAN}, .evaluated = 1};
-    if (!judge((void *)(uintptr_t)ms, nothing, &found->chosen.outcome, 0)) return false;
+    if (!judge((void *)(uintptr_t)ms, nothing, &found->chosen.outcome, 0))
+        return diag_fail(&ms->s->base.diag, ST_MODEL, "%s: cannot be priced", ms->knobs.g->path);
     found->fastest = found->chosen;
     found->frontier = &found->chosen;
     found->n_frontier = 1;
     for (size_t t = 0; t < ms->r->n_targets; t++)
-        if (found->chosen.outcome.bound_ms[t] > ms->r->budgets_ms[t]) return false;
-    return true;
+        found->met = found->met && found->chosen.outcome.bound_ms[t] <= ms->r->budgets_ms[t];
+    return ST_OK;
 }
 
-static enum status write_result(const struct model_search *ms, const struct findings *found, bool unchanged) {
+static enum status write_result(const struct model_search *ms, const struct findings *found, ol_search_result *out) {
     const ol_search_request *r = ms->r;
     if (!r->output || r->plan || !found->met) return ST_OK;
-    if (!unchanged) return write_model(ms, found->chosen.genes, r->output, &ms->s->base.arena, &ms->s->base.diag);
-    if (access(r->output, F_OK) == 0) return ST_OK; /* it fits as it is: nothing is replaced by its like */
+    out->written = !out->unchanged || access(r->output, F_OK) != 0; /* nothing is replaced by its like */
+    if (!out->written) return ST_OK;
+    if (!out->unchanged) return write_model(ms, found->chosen.genes, r->output, &ms->s->base.arena, &ms->s->base.diag);
     return onnx_write(r->model->graph, r->output, r->model->graph->n_files > 1, &ms->s->base.diag);
 }
 
@@ -351,13 +364,13 @@ enum status search_model(ol_search *s, ol_search_result *out) {
     if (!s->request->budgets_ms) return diag_fail(&s->base.diag, ST_USAGE, "give a budget in milliseconds");
     TRY(ready(&ms, s));
     set_up(&ms);
-    out->unchanged = holds_already(&ms, &found);
-    if (!out->unchanged && !s->find.n_genes)
-        return diag_fail(&s->base.diag, ST_NO, "%s: nothing in it can be cut safely", ms.knobs.g->path);
+    TRY(price_whole(&ms, &found));
+    out->unchanged = found.met;
     s->find.state_id = problem_id(&ms, &found.chosen.outcome);
-    if (!out->unchanged) TRY(find_best(&s->find, &found, &s->base.diag));
+    if (!s->find.n_genes) diag_warn(&s->base.diag, "%s: nothing in it can be cut safely", ms.knobs.g->path);
+    if (!out->unchanged && s->find.n_genes) TRY(find_best(&s->find, &found, &s->base.diag));
     TRY(tell(&ms, &found, out));
-    return write_result(&ms, &found, out->unchanged);
+    return write_result(&ms, &found, out);
 }
 
 /* What turning one knob alone as far as it goes saves on the first target. */

@@ -7,7 +7,7 @@
 _Static_assert((int)OL_EUSAGE == ST_USAGE && (int)OL_EIO == ST_IO && (int)OL_EFORMAT == ST_FORMAT &&
                    (int)OL_ELIMIT == ST_LIMIT && (int)OL_EMODEL == ST_MODEL && (int)OL_ESHAPE == ST_SHAPE &&
                    (int)OL_ETARGET == ST_TARGET && (int)OL_EDATA == ST_DATA && (int)OL_EMISSING == ST_MISSING &&
-                   (int)OL_ENO == ST_NO && (int)OL_EMEMORY == ST_MEMORY && ST_MEMORY + 1 == ST_COUNT,
+                   (int)OL_EMEMORY == ST_MEMORY && ST_MEMORY + 1 == ST_COUNT,
                "the public status codes are those of status.def");
 
 #define TEXT(x)   #x

@@ -31,6 +31,7 @@ enum status search_price(const struct target *, const struct graph *, struct are
 double search_bound(const struct estimate *, double risk);
 /* The probability that the latency is not above a budget. */
 double search_holds(const struct estimate *, double budget_ms);
+ol_setting search_setting(ol_search *, const struct outcome *); /* what it costs and is worth, by target */
 /* What is searched, in words: with whatever else decides prices and scores. Names the state of a search. */
 const char *search_id(ol_search *, const char *what);
 void search_workers_start(ol_search *);

@@ -60,6 +60,15 @@ double search_holds(const struct estimate *e, double budget_ms) {
     return d > 0 ? 0.5 * erfc(log(e->ms / budget_ms) / (d * sqrt(2))) : e->ms <= budget_ms;
 }
 
+ol_setting search_setting(ol_search *s, const struct outcome *o) {
+    size_t n = s->request->n_targets;
+    return (ol_setting){.latency_ms = o->ms[0],
+                        .bound_ms = o->bound_ms[0],
+                        .latencies_ms = arena_copy(&s->base.arena, o->ms, n * sizeof *o->ms),
+                        .bounds_ms = arena_copy(&s->base.arena, o->bound_ms, n * sizeof *o->bound_ms),
+                        .score = o->score};
+}
+
 const char *search_id(ol_search *s, const char *what) {
     const ol_search_request *r = s->request;
     for (size_t i = 0; i < r->n_targets; i++)

@@ -97,10 +97,9 @@ static bool within(const struct space_search *ss, const double ms[]) {
 }
 
 static ol_setting show(const struct space_search *ss, const struct arch *a, const struct outcome *o) {
-    return (ol_setting){.latency_ms = o->ms[0],
-                        .bound_ms = o->bound_ms[0],
-                        .score = o->score,
-                        .arch = space_print(ss->space, a, &ss->s->base.arena)};
+    ol_setting s = search_setting(ss->s, o);
+    s.arch = space_print(ss->space, a, &ss->s->base.arena);
+    return s;
 }
 
 static int by_latency(const void *a, const void *b) {
@@ -195,6 +194,27 @@ static bool judge(void *user, const uint16_t *genes, struct outcome *o, unsigned
     return true;
 }
 
+static enum status price_alone(const struct space_search *ss, const struct arch *a, struct outcome *o,
+                               struct odds *odds) {
+    struct search_worker *worker = &ss->s->workers[0];
+    if (setjmp(worker->oom)) longjmp(ss->s->base.oom, 1);
+    search_worker_begin(ss->s, 0);
+    enum status status = price_arch(ss, a, o, odds, worker);
+    return status == ST_OK ? ST_OK : diag_fail(&ss->s->base.diag, status, "%s", worker->diag.message);
+}
+
+/* What one architecture takes tells other targets of the same name from these. */
+static enum status problem_id(const struct space_search *ss, const char **id) {
+    struct arena *arena = &ss->s->base.arena;
+    struct outcome o;
+    struct odds odds;
+    TRY(price_alone(ss, &(struct arch){{0}}, &o, &odds));
+    *id = arena_printf(arena, "space %s", ss->space->name);
+    for (size_t t = 0; t < ss->r->n_targets; t++) *id = arena_printf(arena, "%s, %.9g ms", *id, o.ms[t]);
+    *id = search_id(ss->s, *id);
+    return ST_OK;
+}
+
 static enum status evolve_space(struct space_search *ss, ol_search_result *out, struct arch *chosen) {
     const ol_search_request *r = ss->r;
     ol_search *s = ss->s;
@@ -217,8 +237,8 @@ static enum status evolve_space(struct space_search *ss, ol_search_result *out, 
                             .progress = r->progress,
                             .progress_user = r->user,
                             .state_path = r->state,
-                            .state_id = search_id(s, arena_printf(&s->base.arena, "space %s", ss->space->name)),
                             .arena = &s->base.arena};
+    TRY(problem_id(ss, &s->find.state_id));
     TRY(find_best(&s->find, &found, &s->base.diag));
     ol_setting *frontier = arena_array(&s->base.arena, found.n_frontier + 1, sizeof *frontier);
     for (size_t i = 0; i < found.n_frontier; i++) {
@@ -234,17 +254,6 @@ static enum status evolve_space(struct space_search *ss, ol_search_result *out, 
                               .frontier = frontier,
                               .evaluated = found.evaluated,
                               .seconds = found.seconds};
-    return ST_OK;
-}
-
-/* The search keeps no intervals. */
-static enum status price_chosen(const struct space_search *ss, const struct arch *chosen, ol_search_result *out) {
-    struct outcome outcome;
-    struct odds odds;
-    if (setjmp(ss->s->workers[0].oom)) longjmp(ss->s->base.oom, 1);
-    search_worker_begin(ss->s, 0);
-    TRY(price_arch(ss, chosen, &outcome, &odds, &ss->s->workers[0]));
-    show_interval(&odds, out);
     return ST_OK;
 }
 
@@ -265,9 +274,15 @@ enum status search_space(ol_search *s, ol_search_result *out) {
         if (out->met) chosen = ss.archs[row];
     } else {
         TRY(evolve_space(&ss, out, &chosen));
-        if (out->met) TRY(price_chosen(&ss, &chosen, out));
+        struct outcome outcome;
+        struct odds odds; /* the search keeps no intervals */
+        if (out->met) {
+            TRY(price_alone(&ss, &chosen, &outcome, &odds));
+            show_interval(&odds, out);
+        }
     }
     if (!out->met || !ss.r->output || ss.r->plan) return ST_OK;
+    out->written = 1;
     struct graph *g = space_graph(ss.space, &chosen, 1, s->request->seed, false, &s->base.arena);
     return onnx_write(g, ss.r->output, false, &s->base.diag);
 }

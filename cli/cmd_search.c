@@ -37,6 +37,10 @@ static void advance(void *user, size_t evaluated, double share) {
         progress_step(q->progress);
 }
 
+static const char *target_name(const struct query *q, size_t i) {
+    return ol_target_describe(q->targets.at[i])->name;
+}
+
 /* ---- JSON ---- */
 
 static void json_config(struct json *j, const struct options *o, const ol_setting *s) {
@@ -64,6 +68,19 @@ static void json_setting(struct json *j, const struct options *o, const ol_setti
     json_close(j, '}');
 }
 
+static void json_targets(struct json *j, const struct query *q, const ol_search_result *r) {
+    json_key(j, "targets"), json_open(j, '[');
+    for (size_t i = 0; i < q->targets.n; i++) {
+        json_open(j, '{');
+        json_key(j, "target"), json_text(j, target_name(q, i));
+        json_key(j, "budget_ms"), json_double(j, q->budgets[i]);
+        json_key(j, "latency_ms"), json_double(j, r->chosen.latencies_ms[i]);
+        json_key(j, "bound_ms"), json_double(j, r->chosen.bounds_ms[i]);
+        json_close(j, '}');
+    }
+    json_close(j, ']');
+}
+
 static void json_frontier(struct json *j, const struct options *o, const ol_search_result *r) {
     json_key(j, "frontier"), json_open(j, '[');
     for (size_t i = 0; i < r->n_frontier; i++) json_setting(j, o, &r->frontier[i], NULL);
@@ -76,11 +93,12 @@ static void print_json(const struct query *q, const ol_search_result *r, FILE *o
     json_start(&j, out);
     json_open(&j, '{');
     json_key(&j, "schema"), json_text(&j, "onnx-latency/search/1");
-    json_key(&j, "target"), json_text(&j, ol_target_describe(q->targets.at[0])->name);
+    json_key(&j, "target"), json_text(&j, target_name(q, 0));
     json_key(&j, "budget_ms"), json_double(&j, q->budgets[0]);
     json_key(&j, "met"), json_bool(&j, r->met);
     json_key(&j, "chosen");
-    json_setting(&j, o, r->met ? &r->chosen : &r->fastest, r->met && !o->plan ? o->output : NULL);
+    json_setting(&j, o, &r->chosen, r->written ? o->output : NULL);
+    json_targets(&j, q, r);
     json_frontier(&j, o, r);
     json_key(&j, "evaluated"), json_int(&j, (int64_t)r->evaluated);
     json_key(&j, "seconds"), json_double(&j, r->seconds);
@@ -111,30 +129,53 @@ static void print_knobs(FILE *out, const ol_setting *s) {
     table_print(t, out, "  ");
 }
 
+/* The target whose budget is missed by the largest factor. */
+static size_t worst_target(const struct query *q, const double *ms) {
+    size_t worst = 0;
+    for (size_t i = 1; i < q->targets.n; i++)
+        if (ms[i] / q->budgets[i] > ms[worst] / q->budgets[worst]) worst = i;
+    return worst;
+}
+
+static void print_miss(const struct query *q, const ol_search_result *r, const char *what, FILE *out) {
+    const ol_setting *s = &r->chosen;
+    size_t at = worst_target(q, s->bounds_ms);
+    char a[NUMBER_SIZE], b[NUMBER_SIZE], c[NUMBER_SIZE];
+    size_t predicted = worst_target(q, s->latencies_ms);
+    bool for_its_margin = s->latencies_ms[predicted] <= q->budgets[predicted];
+    fprintf(out, "%s: nothing meets %s ms on %s; the fastest found takes %s ms (score %s)%s\n", what,
+            format_ms(a, q->budgets[at]), target_name(q, at), format_ms(b, s->latencies_ms[at]),
+            format_double(c, s->score), for_its_margin ? ", more with its margin; --risk 0.5 asks for none" : "");
+}
+
+static void print_verdict(const struct query *q, const ol_search_result *r, const char *what, FILE *out) {
+    char number[NUMBER_SIZE];
+    size_t at = worst_target(q, r->chosen.latencies_ms); /* of a list what is a little slower is considered, too */
+    fprintf(out, "%s: %s ", what, r->chosen.latencies_ms[at] <= q->budgets[at] ? "meets" : "may meet");
+    for (size_t i = 0; i < q->targets.n; i++)
+        fprintf(out, "%s%s ms on %s", i ? ", " : "", format_ms(number, q->budgets[i]), target_name(q, i));
+    fprintf(out, "%s\n", r->unchanged ? " as it is" : "");
+}
+
 static void print_text(const struct query *q, const ol_search_result *r, FILE *out) {
     const struct options *o = q->options;
-    const char *what = o->space ? o->space : o->files.at[0], *target = ol_target_describe(q->targets.at[0])->name;
+    const char *what = o->space ? o->space : o->files.at[0];
     char a[NUMBER_SIZE], b[NUMBER_SIZE], c[NUMBER_SIZE], d[NUMBER_SIZE];
-    bool surely = r->chosen.latency_ms <= q->budgets[0]; /* of a list what is a little slower is considered, too */
     if (!r->met) {
-        bool for_its_margin = r->fastest.latency_ms <= q->budgets[0];
-        fprintf(out, "%s: nothing meets %s ms on %s; the fastest found takes %s ms (score %s)%s\n", what,
-                format_ms(a, q->budgets[0]), target, format_ms(b, r->fastest.latency_ms),
-                format_double((char[NUMBER_SIZE]){0}, r->fastest.score),
-                for_its_margin ? ", more with its margin; --risk 0.5 asks for none" : "");
+        print_miss(q, r, what, out);
         return;
     }
-    if (r->unchanged)
-        fprintf(out, "%s: meets %s ms on %s as it is\n", what, format_ms(a, q->budgets[0]), target);
-    else
-        fprintf(out, "%s: %s %s ms on %s\n", what, surely ? "meets" : "may meet", format_ms(a, q->budgets[0]), target);
+    print_verdict(q, r, what, out);
     if (r->chosen.arch)
         fprintf(out, "  %s\n  latency %s ms (%s .. %s), score %s\n", r->chosen.arch, format_ms(a, r->chosen.latency_ms),
                 format_ms(b, r->after_lo_ms), format_ms(c, r->after_hi_ms), format_double(d, r->chosen.score));
     else
         print_change(out, r);
+    for (size_t i = 1; i < q->targets.n; i++)
+        fprintf(out, "  on %s %s ms\n", target_name(q, i), format_ms(a, r->chosen.latencies_ms[i]));
     if (r->chosen.n_knobs) print_knobs(out, &r->chosen);
     fprintf(out, "  %zu candidates priced, %zu on the frontier\n", r->evaluated, r->n_frontier);
+    if (r->unchanged && o->output && !o->plan && !r->written) fprintf(out, "  %s is left as it is\n", o->output);
 }
 
 static bool write_frontier(const struct query *q, const ol_search_result *r) {
@@ -170,7 +211,7 @@ static void knobs_json(const struct query *q, const ol_knob *knobs, size_t n, FI
     json_start(&j, out);
     json_open(&j, '{');
     json_key(&j, "schema"), json_text(&j, "onnx-latency/search-knobs/1");
-    json_key(&j, "target"), json_text(&j, ol_target_describe(q->targets.at[0])->name);
+    json_key(&j, "target"), json_text(&j, target_name(q, 0));
     json_key(&j, "knobs"), json_open(&j, '[');
     for (size_t i = 0; i < n; i++) {
         json_open(&j, '{');
@@ -247,12 +288,14 @@ static int run(struct query *q) {
     const ol_search_result *result;
     const ol_knob *knobs;
     ol_search *search;
-    size_t n = 0;
+    size_t n = 0, n_warnings;
     int code;
     q->progress = progress_start(100, q->options->quiet);
     ol_status status = q->options->list_knobs ? ol_search_knobs(q->targets.context, &request, &knobs, &n, &search)
                                               : ol_search_run(q->targets.context, &request, &result, &search);
     progress_end(q->progress);
+    const char *const *warnings = ol_search_warnings(search, &n_warnings);
+    for (size_t i = 0; i < n_warnings && !q->options->quiet; i++) fprintf(stderr, "warning: %s\n", warnings[i]);
     if (status != OL_OK) {
         fprintf(stderr, PROGRAM_NAME ": %s\n", ol_search_error(search));
         code = exit_code_of(status);

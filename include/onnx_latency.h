@@ -49,7 +49,6 @@ typedef enum ol_status {
     OL_ETARGET,  /* a target is invalid or not known */
     OL_EDATA,    /* measurements are invalid */
     OL_EMISSING, /* an optional component is missing */
-    OL_ENO,      /* the answer is no */
     OL_EMEMORY   /* out of memory */
 } ol_status;
 
@@ -400,8 +399,9 @@ typedef struct ol_knob {     /* something that can be turned in a model */
     int changes_statistics; /* a mean or variance is taken over it */
 } ol_knob;
 
-typedef struct ol_setting {      /* a point of the frontier */
-    double latency_ms, bound_ms; /* on the first target; what is held against the budget */
+typedef struct ol_setting {                 /* a point of the frontier */
+    double latency_ms, bound_ms;            /* on the first target; what is held against the budget */
+    const double *latencies_ms, *bounds_ms; /* the same, by target */
     double score;
     const char *arch; /* of a space, else NULL */
     size_t n_knobs;
@@ -410,6 +410,7 @@ typedef struct ol_setting {      /* a point of the frontier */
 
 typedef struct ol_search_result {
     int met, unchanged; /* unchanged: the budget holds as it is */
+    int written;        /* the output was: not in a plan, nor over a file where the budget holds as it is */
     double before_ms, before_lo_ms, before_hi_ms, after_lo_ms, after_hi_ms;
     int64_t macs_before, macs_after, params_before, params_after;
     ol_setting chosen, fastest;

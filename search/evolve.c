@@ -191,8 +191,12 @@ void evolve_offer(struct evolve *e, const uint16_t *const *genomes, size_t n) {
     merge(e, added, n);
 }
 
-void evolve_start(struct evolve *e, const uint16_t *const *seeds, size_t n_seeds) {
-    size_t n = n_seeds > EVOLVE_POPULATION ? n_seeds : EVOLVE_POPULATION;
+static size_t population(size_t most) {
+    return most < EVOLVE_POPULATION ? most : EVOLVE_POPULATION;
+}
+
+void evolve_start(struct evolve *e, const uint16_t *const *seeds, size_t n_seeds, size_t most) {
+    size_t n = population(most);
     const uint16_t **genomes = arena_array(e->arena, n, sizeof *genomes);
     for (size_t i = 0; i < n; i++) {
         uint16_t *genes = arena_copy(e->arena, seeds[i % n_seeds], e->n_genes * sizeof *genes);
@@ -202,14 +206,15 @@ void evolve_start(struct evolve *e, const uint16_t *const *seeds, size_t n_seeds
     evolve_offer(e, genomes, n);
 }
 
-void evolve_generation(struct evolve *e) {
-    struct candidate *children = arena_array(e->arena, EVOLVE_POPULATION, sizeof *children);
-    for (size_t i = 0; i < EVOLVE_POPULATION; i++) {
+void evolve_generation(struct evolve *e, size_t most) {
+    size_t n = population(most);
+    struct candidate *children = arena_array(e->arena, n, sizeof *children);
+    for (size_t i = 0; i < n; i++) {
         const struct candidate *a = tournament(e), *b = tournament(e);
         children[i] = child_of(e, a, b);
     }
-    price_all(e, children, EVOLVE_POPULATION);
-    merge(e, children, EVOLVE_POPULATION);
+    price_all(e, children, n);
+    merge(e, children, n);
 }
 
 static struct candidate *copied(const struct evolve *e, const struct candidate *from, size_t n) {

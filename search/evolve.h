@@ -32,9 +32,10 @@ struct evolve {
 
 enum { EVOLVE_POPULATION = 64 };
 
-/* Starts with the given genomes (prices them) and fills up with mutations of them. */
-void evolve_start(struct evolve *, const uint16_t *const *seeds, size_t n_seeds);
-void evolve_generation(struct evolve *); /* EVOLVE_POPULATION children */
+/* Starts with the given genomes (prices them) and fills up with mutations of them, up to EVOLVE_POPULATION, or `most`
+ * if that is less. */
+void evolve_start(struct evolve *, const uint16_t *const *seeds, size_t n_seeds, size_t most);
+void evolve_generation(struct evolve *, size_t most); /* as many children */
 /* Prices and considers genomes from elsewhere (local search, a resumed run). */
 void evolve_offer(struct evolve *, const uint16_t *const *genomes, size_t n);
 /* Prices genomes into `out`; they reach the frontier but not the population. */

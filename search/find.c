@@ -2,6 +2,7 @@
 #include "find.h"
 
 #include <math.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <time.h>
 
@@ -11,6 +12,7 @@ struct loop {
     const struct find *f;
     struct evolve evolve;
     double started;
+    atomic_bool priced;  /* there was one */
     struct arena *other; /* of the two that hold a generation in turn: not evolve's */
 };
 
@@ -20,11 +22,18 @@ static double seconds_now(void) {
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-/* Costs of evolve: latency on each target, then what the score lacks. */
+static bool time_is_up(const struct loop *l) {
+    return l->f->seconds > 0 && seconds_now() - l->started >= l->f->seconds;
+}
+
+/* Costs of evolve: latency on each target, then what the score lacks. A score may take long: time ends within a
+ * generation, too. */
 static void price(void *user, const uint16_t *genes, double *cost, unsigned worker) {
-    const struct find *f = user;
+    struct loop *l = user;
+    const struct find *f = l->f;
     struct outcome o = {.score = NAN};
-    bool valid = f->judge(f->user, genes, &o, worker) && !isnan(o.score);
+    bool too_late = atomic_exchange(&l->priced, true) && time_is_up(l);
+    bool valid = !too_late && f->judge(f->user, genes, &o, worker) && !isnan(o.score);
     for (size_t t = 0; t < f->n_targets; t++) cost[t] = valid ? o.bound_ms[t] : INFINITY;
     cost[f->n_targets] = valid ? -o.score : INFINITY;
 }
@@ -42,10 +51,14 @@ static double excess(const struct find *f, const double *bound_ms) {
     return worst;
 }
 
+/* Evaluations that are left. */
+static size_t left(const struct loop *l) {
+    if (!l->f->evaluations) return SIZE_MAX;
+    return l->evolve.evaluated < l->f->evaluations ? l->f->evaluations - l->evolve.evaluated : 0;
+}
+
 static bool exhausted(const struct loop *l) {
-    bool by_count = l->f->evaluations && l->evolve.evaluated >= l->f->evaluations;
-    bool by_time = l->f->seconds > 0 && seconds_now() - l->started >= l->f->seconds;
-    return by_count || by_time;
+    return !left(l) || time_is_up(l);
 }
 
 static void tell_progress(const struct loop *l, double share) {
@@ -101,6 +114,7 @@ static const struct candidate *cheapest_step(struct loop *l, const struct candid
         genes[i] = (uint16_t)(genes[i] + step < f->max[i] ? genes[i] + step : f->max[i]);
         tries[n++] = genes;
     }
+    if (n > left(l)) n = left(l);
     struct candidate *priced = arena_array(arena, n + 1, sizeof *priced);
     evolve_price(&l->evolve, tries, n, priced);
     const struct candidate *best = NULL;
@@ -161,7 +175,7 @@ static void refine(struct loop *l) {
                 tries[n++] = genes;
             }
         double before = best->cost[f->n_targets];
-        evolve_offer(&l->evolve, tries, n);
+        evolve_offer(&l->evolve, tries, n < left(l) ? n : left(l));
         if (!(choose(l)->cost[f->n_targets] < before)) return;
     }
 }
@@ -199,14 +213,14 @@ static enum status start(struct loop *l, struct diag *diag) {
     const uint16_t *seeds[UNIFORM_STARTS];
     if (l->f->state_path) TRY(state_load(l->f, &l->evolve, &resumed, diag));
     if (resumed) return ST_OK;
-    evolve_start(&l->evolve, seeds, starts(l, seeds));
+    evolve_start(&l->evolve, seeds, starts(l, seeds), left(l));
     if (l->f->greedy) descend(l);
     return save(l, diag);
 }
 
 static enum status generations(struct loop *l, struct diag *diag) {
     for (int n = 1; !exhausted(l); n++) {
-        evolve_generation(&l->evolve);
+        evolve_generation(&l->evolve, left(l));
         if (n % SAVE_EVERY == 0) refine(l);
         forget(l);
         if (n % SAVE_EVERY == 0 || !l->f->greedy) TRY(save(l, diag)); /* what is not cheap is kept at once */
@@ -241,7 +255,7 @@ enum status find_best(const struct find *f, struct findings *out, struct diag *d
                                .n_costs = f->n_targets + 1,
                                .max = f->max,
                                .price = price,
-                               .user = (void *)(uintptr_t)f,
+                               .user = &l,
                                .jobs = f->jobs,
                                .arena = arena_inside(f->arena)};
     rng_seed(&l.evolve.rng, f->seed);
