@@ -133,8 +133,9 @@ static void settle_trust(struct learning *l) {
     for (size_t i = 0; i < l->rows.n; i++)
         if (trust[i] < DOUBTED)
             diag_warn(&l->study->base.diag,
-                      "%s: line %zu: %s: %g ms do not go with the other measurements and count little",
-                      l->spec->measurements, l->networks.at[i].line, l->networks.at[i].text, l->rows.y[i]);
+                      "%s: line %zu: %s: %g ms do not go with the other measurements and count %s",
+                      l->spec->measurements, l->networks.at[i].line, l->networks.at[i].text, l->rows.y[i],
+                      trust[i] < MISTAKEN ? "for nothing" : "little");
 }
 
 static void learn_bank(struct learning *l, const struct samples *rows, struct linear *out, struct arena *arena) {
@@ -293,7 +294,7 @@ static const char *validate_few(struct learning *l, double quantile, double *map
         size_t kept = 0;
         for (uint32_t i = 0; i < n; i++)
             if (i != out) known[kept++] = i;
-        learn_and_test(l, known, kept, &out, 1, &e);
+        if (sample_trust(&l->rows, out) >= MISTAKEN) learn_and_test(l, known, kept, &out, 1, &e);
     }
     *mape = mape_of(&e);
     return arena_printf(arena, "\"leave_one_out\":%s", summary(&e, quantile, arena));

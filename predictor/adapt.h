@@ -55,6 +55,8 @@ struct samples {
     const double *trust;         /* n: how much of a measurement each counts as, above 0 to 1; NULL: all alike */
 };
 
+#define MISTAKEN 0.01 /* trust below which a measurement is no noisy one but a wrong one */
+
 static inline double sample_trust(const struct samples *s, size_t row) {
     return s->trust ? s->trust[row] : 1;
 }

@@ -143,6 +143,19 @@ Test(bank, one_wrong_measurement_counts_little) {
     }
 }
 
+/* Seconds for milliseconds, a digit lost: errors are relative, so that one far too low would outweigh all others. */
+Test(bank, a_plain_mistake_counts_for_nothing) {
+    static const double wrong[] = {1e-3, 0.1, 12, 1e3};
+    double trust[20], right = error_with_wrong(1, true, trust);
+    for (size_t k = 0; k < COUNT_OF(wrong); k++) {
+        double error = error_with_wrong(wrong[k], true, trust);
+        cr_expect(trust[2] < MISTAKEN, "%g: counts as %g", wrong[k], trust[2]);
+        for (size_t i = 0; i < 20; i++)
+            cr_expect(i == 2 || trust[i] > 0.2, "%g: %zu counts as %g", wrong[k], i, trust[i]);
+        cr_expect(error < right + 0.02, "%g: %g, without the mistake %g", wrong[k], error, right);
+    }
+}
+
 /* Intervals are those of any measurement, not of the trusted ones alone. */
 Test(bank, noise_counts_all_alike) {
     struct samples reference = random_networks(200, 1, 1), few = random_networks(10, 1, 2);
