@@ -313,12 +313,14 @@ struct mixture {
 /* a, the component's mean prediction over the latencies, scaled to fit them; and e. */
 static void fill_mean(const struct samples *s, const double *shares, const struct component *c, double *a, double *e,
                       struct solution *out) {
-    double log_scale = 0, sum = 0;
+    double log_scale = 0, trusted = 0, sum = 0;
     for (size_t i = 0; i < s->n; i++) {
-        a[i] = fmax(dot(shares + i * s->p, c->mean, s->p), 1e-3 / s->y[i]);
-        log_scale -= log(a[i] / row_weight(s, i)) / (double)s->n;
+        double weight = row_weight(s, i);
+        a[i] = fmax(dot(shares + i * s->p, c->mean, s->p), weight * 1e-3 / s->y[i]);
+        log_scale -= weight * weight * log(a[i] / weight);
+        trusted += weight * weight;
     }
-    out->scale = exp(log_scale);
+    out->scale = exp(log_scale / trusted);
     for (size_t i = 0; i < s->n; i++) {
         a[i] *= out->scale;
         sum += a[i] * row_weight(s, i);
@@ -595,8 +597,9 @@ static void posterior_of(const struct bank *b, const struct samples *s, bool cov
 #define FREEDOM      2 /* degrees of freedom of errors far out (Student's t; Lange, Little and Taylor, JASA 84, 1989) */
 #define TRUST_ROUNDS 8 /* of fitting and weighing, at most */
 #define SETTLED      0.05 /* moved by less than this, they are not weighed again */
-#define FAR_OFF      5    /* factor from the others, measured by the mean device, that is not believed at first */
-#define ALIKE        1.5  /* factor between graph views up to which they say the same of a network */
+#define NOTHING      1e-12
+#define FAR_OFF      5   /* factor from the others, measured by the mean device, that is not believed at first */
+#define ALIKE        1.5 /* factor between graph views up to which they say the same of a network */
 
 /* What the mean of all devices predicts, unscaled, in the view of a row that says least and in the one that says most.
  */
@@ -625,7 +628,7 @@ static void first_trust(const struct bank *b, const struct samples *s, double *t
     }
     double middle = n ? order_statistic(sorted, n, 0.5) : 0;
     for (size_t i = 0; i < s->n; i++)
-        if (fabs(off[i] - middle) > log(FAR_OFF)) trust[i] = exp(-2 * fabs(off[i] - middle));
+        if (fabs(off[i] - middle) > log(FAR_OFF)) trust[i] = NOTHING;
 }
 
 void bank_trust(const struct bank *b, const struct samples *s, double *trust, struct arena *arena) {
@@ -643,6 +646,7 @@ void bank_trust(const struct bank *b, const struct samples *s, double *trust, st
             double z = (ms[i] / s->y[i] - 1) / post.noise;
             double before = trust[i];
             trust[i] = fmin(1, (FREEDOM + 1) / (FREEDOM + z * z));
+            if (trust[i] < MISTAKEN) trust[i] = NOTHING;
             moved = fmax(moved, fabs(trust[i] - before));
         }
     }
