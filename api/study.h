@@ -28,14 +28,23 @@ struct networks { /* growing */
         const char *text;          /* path or architecture */
         const struct space *space; /* NULL: an ONNX file */
         int64_t batch;
+        bool batch_is_stated;
         double ms; /* measured; 0: not */
         size_t line;
     } * at;
-    const char *path; /* of the file whose lines they stand on; NULL: none */
+    const char *path;       /* of the file whose lines they stand on; NULL: none */
+    const ol_binding *dims; /* sizes of what ONNX files leave open */
+    size_t n_dims;
+    bool may_fail; /* single ones: they leave the list, and their message is kept */
+    size_t n_failures, cap_failures;
+    const char **failures;
 };
 
+/* Equal for the same network at the same batch, however it is written. */
+const char *network_key(const struct network *, struct arena *);
+
 /* Features of the networks in every graph view; y from `ms`. */
-enum status study_rows(ol_study *, const struct networks *, struct samples *) MUST_CHECK;
+enum status study_rows(ol_study *, struct networks *, struct samples *) MUST_CHECK;
 /* Networks like these, measured or not, whose mean features give the scale: those of their space where they have one.
  * The first view, which the scale is that of, stands for all. */
 enum status study_reference(ol_study *, const struct networks *, const struct samples *rows,

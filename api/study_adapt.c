@@ -7,6 +7,8 @@
 #define HOLDOUT      5   /* of so many rows one is held out to validate a full fit */
 #define HOLDOUT_ROWS 100 /* rows from which that is done */
 #define LOO_ROWS     80  /* rows up to which each is left out in turn */
+#define LEAST_MS     1e-6
+#define MOST_MS      1e9
 #define DOUBTED      0.2 /* trust below which a measurement is named */
 
 /* ---- Measurements ---- */
@@ -34,9 +36,13 @@ static enum status read_network(const ol_adaptation *spec, const struct csv *csv
     if (!num_parse_f64(cell(csv, row, c->latency), &out->ms))
         return diag_fail(diag, ST_DATA, "%s: line %zu: latency \"%s\" is not a number", path, line,
                          cell(csv, row, c->latency));
-    if (!(out->ms > 0) || !isfinite(out->ms))
+    if (!(out->ms > 0))
         return diag_fail(diag, ST_DATA, "%s: line %zu: latency %s is not above 0", path, line,
                          cell(csv, row, c->latency));
+    if (out->ms < LEAST_MS || out->ms > MOST_MS)
+        return diag_fail(diag, ST_DATA, "%s: line %zu: latency %s is no number of milliseconds that could be measured",
+                         path, line, cell(csv, row, c->latency));
+    out->batch_is_stated = *batch || spec->batch;
     if (*batch && (!num_parse_i64(batch, &out->batch) || out->batch < 1))
         return diag_fail(diag, ST_DATA, "%s: line %zu: batch \"%s\" is not a whole number above 0", path, line, batch);
     if (!*space && spec->space) space = spec->space;
@@ -57,7 +63,7 @@ static enum status merge_repeated(const char *path, struct networks *list, struc
     map_init(&seen, diag->arena);
     for (size_t i = 0; i < list->n; i++) {
         struct network *network = &list->at[i];
-        const char *key = arena_printf(diag->arena, "%s\n%lld", network->text, (long long)network->batch);
+        const char *key = network_key(network, diag->arena);
         uint32_t at;
         if (!map_get(&seen, key, strlen(key), &at)) {
             map_put(&seen, key, strlen(key), (uint32_t)n);
@@ -88,6 +94,7 @@ static enum status read_measurements(ol_study *s, const ol_adaptation *spec, str
         return diag_fail(diag, ST_DATA, "%s: the header must name the columns model and latency_ms",
                          spec->measurements);
     list->path = spec->measurements;
+    list->dims = spec->dims, list->n_dims = spec->n_dims;
     list->at = arena_array(&s->base.arena, csv.n_rows + 1, sizeof *list->at);
     for (; list->n < csv.n_rows; list->n++) TRY(read_network(spec, &csv, &c, list->n, &list->at[list->n], diag));
     return merge_repeated(spec->measurements, list, diag);
@@ -338,6 +345,9 @@ static enum status learn_target(struct learning *l, ol_adapted *out) {
     if (quantile > 0) target.linear->quantile = quantile;
     if (!l->full && l->rows.n <= LOO_ROWS && l->rows.n > 3)
         validation = validate_few(l, target.linear->quantile, &out->loo_mape, arena);
+    if (!linear_is_finite(target.linear))
+        return diag_fail(&l->study->base.diag, ST_DATA, "%s: no finite weights explain these latencies",
+                         l->spec->measurements);
     describe(l, validation, &target, arena);
     out->rows = l->rows.n;
     out->noise = target.linear->noise;
@@ -345,12 +355,18 @@ static enum status learn_target(struct learning *l, ol_adapted *out) {
     return target_save(&target, l->spec->output, &l->study->base.diag);
 }
 
+static bool is_name(const char *name) {
+    for (const char *c = name; *c; c++)
+        if ((unsigned char)*c < ' ' || *c == 0x7f) return false;
+    return *name;
+}
+
 static enum status adapt(struct learning *l, ol_adapted *out) {
     struct diag *diag = &l->study->base.diag;
     const ol_adaptation *spec = l->spec;
     struct samples reference;
     if (!spec->output) return diag_fail(diag, ST_USAGE, "name the file of the new target");
-    if (!spec->name) return diag_fail(diag, ST_USAGE, "name the new target");
+    if (!spec->name || !is_name(spec->name)) return diag_fail(diag, ST_USAGE, "name the new target, in printable text");
     TRY(study_method(spec->method, &l->method, diag));
     TRY(study_proxies(l->study, spec->proxies, spec->n_proxies, &l->proxies, &l->n_proxies));
     l->full = l->n_proxies == 0 && strcmp(spec->proxies[0], "none") == 0;

@@ -211,7 +211,10 @@ static const ol_scores *show(const struct evaluation *e) {
                           .proxies = proxies,
                           .n_scores = e->n_targets,
                           .scores = e->scores};
-    for (size_t i = 0; i < e->n_targets; i++) scores->mean_srcc += e->scores[i].srcc / (double)e->n_targets;
+    size_t ranked = 0; /* a column of equal latencies has no ranks */
+    for (size_t i = 0; i < e->n_targets; i++) ranked += !isnan(e->scores[i].srcc);
+    for (size_t i = 0; i < e->n_targets; i++)
+        scores->mean_srcc += isnan(e->scores[i].srcc) ? 0 : e->scores[i].srcc / (double)ranked;
     return scores;
 }
 

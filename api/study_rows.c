@@ -1,6 +1,7 @@
 /* Networks to rows of features, whether they come as files or as architectures. */
 #include "study.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define REFERENCE 16 /* architectures that stand for their space: they set the scale of each feature, no more */
@@ -53,21 +54,55 @@ static enum status lower_views(ol_model *model, struct matrix *m, size_t row) {
         runtime.view = (enum view)v;
         TRY(model_lower(model, &runtime, &lowered));
         features_fold(&lowered->features, m->x[v] + row * FT_LEARNED);
+        if (v == 0 && lowered->workload->n_uncovered)
+            diag_warn(&model->base.diag,
+                      "%s: %zu of its %lld nodes cannot be priced, and what they take is put down to "
+                      "the others",
+                      model->graph->path, lowered->workload->n_uncovered, (long long)lowered->workload->graph_nodes);
     }
     return ST_OK;
 }
 
-static enum status read_model(ol_model *model, int64_t batch, struct matrix *m, size_t row) {
-    if (setjmp(model->base.oom)) return (enum status)object_out_of_memory(&model->base);
-    model->bind.batch = batch;
-    return lower_views(model, m, row);
+/* A batch that was stated is not that of a model whose own is another. */
+static enum status check_batch(ol_model *model, const struct network *network, bool was_open) {
+    const struct graph *g = model->graph;
+    if (!network->batch_is_stated || network->batch == 1 || was_open || !g->bodies[0].n_inputs) return ST_OK;
+    const struct tensor *t = &g->tensors[g->bodies[0].inputs[0]];
+    if (t->rank > 0 && dim_is(t->dims[0], network->batch)) return ST_OK;
+    return diag_fail(&model->base.diag, ST_DATA, "%s: batch %lld was asked for, but the model states its sizes",
+                     g->path, (long long)network->batch);
 }
 
-static enum status file_row(ol_study *s, const struct network *network, struct matrix *m, size_t row) {
+static bool leads_open(const struct graph *g) {
+    for (uint32_t i = 0; i < g->bodies[0].n_inputs; i++) {
+        const struct tensor *t = &g->tensors[g->bodies[0].inputs[i]];
+        if (t->rank == RANK_UNKNOWN || (t->rank > 0 && !dim_is_number(t->dims[0]))) return true;
+    }
+    return false;
+}
+
+static enum status read_model(ol_model *model, const struct networks *list, const struct network *network,
+                              struct matrix *m, size_t row) {
+    if (setjmp(model->base.oom)) return (enum status)object_out_of_memory(&model->base);
+    for (size_t i = 0; i < list->n_dims; i++)
+        if (ol_model_leaves_open(model, list->dims[i].name))
+            TRY((enum status)ol_model_set_dim(model, list->dims[i].name, list->dims[i].size));
+    if (setjmp(model->base.oom)) return (enum status)object_out_of_memory(&model->base);
+    bool was_open = leads_open(model->graph);
+    model->bind.batch = network->batch;
+    TRY(lower_views(model, m, row));
+    return check_batch(model, network, was_open);
+}
+
+static enum status file_row(ol_study *s, const struct networks *list, const struct network *network, struct matrix *m,
+                            size_t row, struct diag *diag) {
     ol_model *model;
+    size_t n_warnings;
     enum status status = (enum status)ol_model_open(s->base.context, network->text, &model);
-    if (status == ST_OK) status = read_model(model, network->batch, m, row);
-    if (status != ST_OK) diag_fail(&s->base.diag, status, "%s", ol_model_error(model));
+    if (status == ST_OK) status = read_model(model, list, network, m, row);
+    if (status != ST_OK) diag_fail(diag, status, "%s", ol_model_error(model));
+    const char *const *warnings = ol_model_warnings(model, &n_warnings);
+    for (size_t i = 0; i < n_warnings; i++) diag_warn(&s->base.diag, "%s", warnings[i]);
     ol_model_free(model);
     return status;
 }
@@ -87,19 +122,43 @@ static enum status read_arch(const struct networks *list, const struct network *
     return diag_fail_at(diag, &own, list->path, network->line);
 }
 
-enum status study_rows(ol_study *s, const struct networks *list, struct samples *out) {
+const char *network_key(const struct network *n, struct arena *arena) {
+    struct arch arch;
+    struct diag unsaid;
+    const char *text = n->text;
+    diag_init(&unsaid, arena);
+    char *real = n->space ? NULL : realpath(n->text, NULL);
+    if (n->space && space_parse(n->space, n->text, &arch, &unsaid) == ST_OK) text = space_print(n->space, &arch, arena);
+    const char *key =
+        arena_printf(arena, "%s\n%s\n%lld", n->space ? n->space->name : "", real ? real : text, (long long)n->batch);
+    free(real);
+    return key;
+}
+
+static enum status network_row(ol_study *s, const struct networks *list, const struct network *network,
+                               struct matrix *m, size_t row, struct diag *diag) {
+    struct arch arch;
+    m->y[row] = network->ms;
+    if (!network->space) return file_row(s, list, network, m, row, diag);
+    TRY(read_arch(list, network, &arch, diag));
+    return arch_row(s, network->space, &arch, network->batch, m, row);
+}
+
+enum status study_rows(ol_study *s, struct networks *list, struct samples *out) {
     struct matrix m = matrix_new(list->n, views_of(list), &s->base.arena);
+    size_t kept = 0;
     for (size_t i = 0; i < list->n; i++) {
-        const struct network *network = &list->at[i];
-        struct arch arch;
-        m.y[i] = network->ms;
-        if (!network->space) {
-            TRY(file_row(s, network, &m, i));
-            continue;
-        }
-        TRY(read_arch(list, network, &arch, &s->base.diag));
-        TRY(arch_row(s, network->space, &arch, network->batch, &m, i));
+        struct diag own;
+        diag_init(&own, &s->base.arena);
+        enum status status = network_row(s, list, &list->at[i], &m, kept, &own);
+        if (status == ST_OK)
+            list->at[kept++] = list->at[i];
+        else if (list->may_fail && own.message)
+            PUSH(&s->base.arena, list, failures, own.message);
+        else
+            return own.message ? diag_fail(&s->base.diag, status, "%s", own.message) : status;
     }
+    list->n = m.n = kept;
     *out = as_samples(&m);
     return ST_OK;
 }

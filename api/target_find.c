@@ -63,16 +63,16 @@ static void scan_folder(const char *folder, struct arena *arena, struct texts *n
     closedir(dir);
 }
 
-static void scan_all(const ol_context *context, struct arena *arena, struct texts *names) {
-    struct texts folders;
+const char *const *target_list(const ol_context *context, struct arena *arena, size_t *n) {
+    struct texts folders, names = {0};
     size_t kept = 0;
     list_folders(context, arena, &folders);
-    *names = (struct texts){0};
-    for (size_t i = 0; i < folders.n_at; i++) scan_folder(folders.at[i], arena, names);
-    if (names->n_at) qsort(names->at, names->n_at, sizeof *names->at, by_name);
-    for (size_t i = 0; i < names->n_at; i++)
-        if (!kept || strcmp(names->at[kept - 1], names->at[i]) != 0) names->at[kept++] = names->at[i];
-    names->n_at = kept;
+    for (size_t i = 0; i < folders.n_at; i++) scan_folder(folders.at[i], arena, &names);
+    if (names.n_at) qsort(names.at, names.n_at, sizeof *names.at, by_name);
+    for (size_t i = 0; i < names.n_at; i++)
+        if (!kept || strcmp(names.at[kept - 1], names.at[i]) != 0) names.at[kept++] = names.at[i];
+    *n = kept;
+    return names.at;
 }
 
 /* ---- One name ---- */
@@ -96,14 +96,13 @@ static size_t distance(const char *a, const char *b) {
 }
 
 static enum status not_found(const ol_context *context, const char *name, struct arena *arena, struct diag *diag) {
-    struct texts names;
     const char *nearest = NULL;
-    size_t least = strlen(name) / 2 + 1;
-    scan_all(context, arena, &names);
-    for (size_t i = 0; i < names.n_at; i++) {
-        size_t d = strstr(names.at[i], name) ? 0 : distance(name, names.at[i]);
-        bool is_shorter = nearest && d == least && strlen(names.at[i]) < strlen(nearest);
-        if (d < least || is_shorter) nearest = names.at[i], least = d;
+    size_t n, least = strlen(name) / 2 + 1;
+    const char *const *names = target_list(context, arena, &n);
+    for (size_t i = 0; i < n; i++) {
+        size_t d = strstr(names[i], name) ? 0 : distance(name, names[i]);
+        bool is_shorter = nearest && d == least && strlen(names[i]) < strlen(nearest);
+        if (d < least || is_shorter) nearest = names[i], least = d;
     }
     if (nearest)
         return diag_fail(diag, ST_TARGET,
@@ -141,7 +140,6 @@ struct list {
 
 ol_status ol_target_names(ol_context *context, ol_names **out) {
     struct list *list = context->allocator.alloc(context->allocator.user, sizeof *list);
-    struct texts found;
     *out = NULL;
     if (!list) return OL_EMEMORY;
     *list = (struct list){.allocator = &context->allocator};
@@ -150,8 +148,7 @@ ol_status ol_target_names(ol_context *context, ol_names **out) {
         ol_names_free(&list->names);
         return OL_EMEMORY;
     }
-    scan_all(context, &list->arena, &found);
-    list->names = (ol_names){found.n_at, found.at};
+    list->names.at = target_list(context, &list->arena, &list->names.count);
     *out = &list->names;
     return OL_OK;
 }

@@ -94,8 +94,9 @@ enum status csv_read(struct csv *csv, const char *path, struct arena *arena, str
     struct file_map map;
     *csv = (struct csv){0};
     TRY(file_map_open(&map, path, diag));
-    const char *text = map.bytes ? (const char *)map.bytes : "";
-    enum status status = parse(csv, (struct lines){text, text + map.length, 0}, path, arena, diag);
+    const char *text = map.bytes ? (const char *)map.bytes : "", *end = text + map.length;
+    if (map.length >= 3 && !memcmp(text, "\xEF\xBB\xBF", 3)) text += 3; /* spreadsheets mark UTF-8 so */
+    enum status status = parse(csv, (struct lines){text, end, 0}, path, arena, diag);
     file_map_close(&map);
     return status;
 }

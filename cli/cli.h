@@ -39,7 +39,7 @@ enum option_group {
     G_KERNELS = 8,      /* --per-kernel */
     G_TOP = 16,         /* --top */
     G_BUDGET = 32,      /* --budget */
-    G_STUDY = 64,       /* --space --proxy --method */
+    G_STUDY = 64,       /* --space --proxy */
     G_TABLE = 128,      /* --table --protocol --targets --samples --trials --planned */
     G_ADAPT = 256,      /* --measurements --name and what describes a device */
     G_COUNT = 512,      /* --count */
@@ -47,7 +47,9 @@ enum option_group {
     G_MEASURE = 2048,   /* --threads --runs --per-node --provider */
     G_SEARCH = 4096,    /* --budget and what steers a search */
     G_CALIBRATE = 8192, /* --minutes --threads --name */
-    G_PASSES = 16384    /* --passes --print-after --time-passes */
+    G_PASSES = 16384,   /* --passes --print-after --time-passes */
+    G_METHOD = 32768,   /* --method */
+    G_DIM = 65536       /* --dim alone */
 };
 
 enum format { FORMAT_TABLE, FORMAT_JSON, FORMAT_CSV };
@@ -247,8 +249,9 @@ int results_print(const struct results *, const struct options *, int code);
 
 ol_context *study_context(const struct options *);                 /* logs warnings unless quiet */
 void split_list(struct texts *, const char *list, char **storage); /* at ','; free both; NULL: nothing */
+char *base_name(const char *path);           /* "phones/pixel9.json" is called pixel9; the caller frees it */
+ol_binding *dims_of(const struct options *); /* --dim; the caller frees it */
 /* Says what went wrong, frees the study and gives the exit code. */
-char *base_name(const char *path); /* "phones/pixel9.json" is called pixel9; the caller frees it */
 int study_end(ol_study *, ol_status);
 
 /* ---- cmd_*.c ---- */

@@ -94,6 +94,7 @@ int command_evaluate(const struct options *o) {
     char *proxy_storage, *target_storage;
     ol_study *study;
     const ol_scores *scores;
+    if (o->files.n) return usage_error(o->command, "%s: a table comes with --table", o->files.at[0]);
     if (!o->table) return usage_error(o->command, "name a table with --table");
     if (!o->space) return usage_error(o->command, "name the search space of its architectures with --space");
     split_list(&proxies, o->proxies, &proxy_storage);

@@ -38,19 +38,27 @@ int command_plan(const struct options *o) {
     if (!o->proxies) return usage_error(o->command, "name proxies with --proxy, or --proxy auto");
     if (!inputs_list(&candidates, o, !o->space)) return EXIT_INPUT;
     split_list(&proxies, o->proxies, &storage);
+    ol_binding *dims = dims_of(o);
     ol_planning spec = {.candidates = candidates.at,
                         .n_candidates = candidates.n,
                         .count = o->count ? (size_t)o->count : 10,
                         .space = o->space,
                         .batch = o->batch,
+                        .dims = dims,
+                        .n_dims = o->dims.n,
                         .proxies = proxies.at,
                         .n_proxies = proxies.n};
     ol_context *context = study_context(o);
     ol_status status = ol_plan_measurements(context, &spec, &plan, &study);
     int written = status == OL_OK ? print_plan(o, &candidates, plan) : EXIT_DONE;
+    for (size_t i = 0; status == OL_OK && i < plan->n_failures; i++) {
+        fprintf(stderr, PROGRAM_NAME ": %s\n", plan->failures[i]);
+        written = EXIT_INPUT;
+    }
     int code = worse_exit(study_end(study, status), written);
     ol_context_free(context);
     inputs_free(&candidates);
+    free(dims);
     free(proxies.at);
     free(storage);
     return code;

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum value_kind {
     VALUE_NONE,
@@ -34,7 +35,7 @@ static const struct row {
     {"budget", "MS", 0, G_BUDGET, VALUE_NUMBER, FIELD(budget_ms), "the latency not to exceed, in milliseconds"},
     {"per-kernel", NULL, 0, G_KERNELS, VALUE_NONE, FIELD(per_kernel), "lists the kernels and where the time goes"},
     {"top", "K", 0, G_TOP, VALUE_POSITIVE, FIELD(top), "only the K fastest"},
-    {"dim", "NAME=N", 0, G_MODEL, VALUE_DIM, FIELD(dims), "binds a symbolic dimension; may be repeated"},
+    {"dim", "NAME=N", 0, G_MODEL | G_DIM, VALUE_DIM, FIELD(dims), "binds a symbolic dimension; may be repeated"},
     {"shape", "INPUT=1x3x224x224", 0, G_MODEL, VALUE_SHAPE, FIELD(shapes), "binds an input's shape; may be repeated"},
     {"batch", "N", 0, G_MODEL | G_BATCH, VALUE_POSITIVE, FIELD(batch),
      "binds the leading dimension of inputs that leave it open"},
@@ -43,9 +44,9 @@ static const struct row {
     {"time-passes", NULL, 0, G_PASSES, VALUE_NONE, FIELD(time_passes), "prints how long reading and each pass took"},
     {"space", "SPACE", 0, G_STUDY, VALUE_TEXT, FIELD(space), "models are architectures of this search space"},
     {"proxy", "P[,P...]", 0, G_STUDY, VALUE_TEXT, FIELD(proxies),
-     "known devices to learn from; auto: every measured one"},
+     "known devices to learn from: targets (auto: every measured one) or columns of a table"},
     {"proxies", "P[,P...]", 0, G_STUDY, VALUE_TEXT, FIELD(proxies), "the same"},
-    {"method", "METHOD", 0, G_STUDY, VALUE_TEXT, FIELD(method), "bank (default) or adaproxy, which takes one proxy"},
+    {"method", "METHOD", 0, G_METHOD, VALUE_TEXT, FIELD(method), "bank (default) or adaproxy, which takes one proxy"},
     {"table", "CSV", 0, G_TABLE, VALUE_TEXT, FIELD(table), "measured latencies: architectures, then a column a device"},
     {"targets", "X[,Y...]", 0, G_TABLE, VALUE_TEXT, FIELD(columns),
      "columns to predict (default: all but the proxies)"},
@@ -245,6 +246,25 @@ static bool check_format(struct options *o) {
     return false;
 }
 
+static bool same_file(const char *a, const char *b) {
+    struct stat x, y;
+    return a && b && !stat(a, &x) && !stat(b, &y) && S_ISREG(x.st_mode) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+/* A result would take the place of what it is made from. A model rewritten in place is meant so. */
+static bool check_output(struct options *o) {
+    const char *const singles[] = {o->measurements, o->table, o->score_table};
+    const char *input = NULL;
+    for (size_t i = 0; i < sizeof singles / sizeof *singles; i++)
+        if (same_file(o->output, singles[i])) input = singles[i];
+    for (size_t i = 0; i < o->targets.n; i++)
+        if (same_file(o->output, o->targets.at[i])) input = o->targets.at[i];
+    for (size_t i = 0; i < o->files.n && !(o->command->groups & G_SEARCH); i++)
+        if (same_file(o->output, o->files.at[i])) input = o->files.at[i];
+    if (input) usage_error(o->command, "-o %s: would replace what is read", o->output);
+    return !input;
+}
+
 bool options_parse(struct options *o, const struct command *command, int argc, char **argv) {
     struct parser parser;
     int id;
@@ -260,7 +280,7 @@ bool options_parse(struct options *o, const struct command *command, int argc, c
         return false;
     }
     for (; optind < argc; optind++) texts_add(&o->files, argv[optind]);
-    return check_format(o);
+    return check_format(o) && check_output(o);
 }
 
 static void free_bindings(struct size_bindings *list) {

@@ -34,6 +34,12 @@ char *base_name(const char *path) {
     return name;
 }
 
+ol_binding *dims_of(const struct options *o) {
+    ol_binding *dims = xrealloc(NULL, (o->dims.n + 1) * sizeof *dims);
+    for (size_t i = 0; i < o->dims.n; i++) dims[i] = (ol_binding){o->dims.at[i].name, o->dims.at[i].sizes[0]};
+    return dims;
+}
+
 int study_end(ol_study *study, ol_status status) {
     if (status != OL_OK) fprintf(stderr, PROGRAM_NAME ": %s\n", ol_study_error(study));
     ol_study_free(study);

@@ -241,11 +241,18 @@ OL_API const ol_spaces *ol_search_spaces(void);
 OL_API ol_status ol_build(ol_context *, const char *space, const char *arch, int64_t batch, uint64_t seed,
                           const char *path, ol_study **) OL_MUST_CHECK;
 
+typedef struct ol_binding { /* a symbolic dimension bound to a size; models that do not leave it open ignore it */
+    const char *name;
+    int64_t size;
+} ol_binding;
+
 typedef struct ol_adaptation {
-    const char *measurements;   /* CSV: model,latency_ms; with a space, `model` holds architectures; optional columns
-                                   `space` and `batch` override the two below row by row */
-    const char *space;          /* NULL: paths of ONNX files, relative to the CSV's folder */
-    int64_t batch;              /* 0: 1 */
+    const char *measurements; /* CSV: model,latency_ms; with a space, `model` holds architectures; optional columns
+                                 `space` and `batch` override the two below row by row */
+    const char *space;        /* NULL: paths of ONNX files, relative to the CSV's folder */
+    int64_t batch;            /* 0: 1 */
+    const ol_binding *dims;   /* of ONNX files */
+    size_t n_dims;
     const char *const *proxies; /* target names or files; "auto" alone: every measured target; "none" alone: no prior,
                                    for hundreds of measurements */
     size_t n_proxies;
@@ -269,15 +276,19 @@ OL_API ol_status ol_adapt(ol_context *, const ol_adaptation *, const ol_adapted 
 typedef struct ol_planning {
     const char *const *candidates; /* ONNX files, or architecture strings of `space` */
     size_t n_candidates, count;    /* how many to choose */
-    const char *space;
-    int64_t batch;
-    const char *const *proxies;
+    const char *space;             /* NULL: ONNX files */
+    int64_t batch;                 /* 0: 1 */
+    const ol_binding *dims;
+    size_t n_dims;
+    const char *const *proxies; /* as of ol_adaptation, without "none" */
     size_t n_proxies;
 } ol_planning;
 
 typedef struct ol_plan {
     size_t count;
     const size_t *chosen; /* indices of candidates, the most telling first */
+    size_t n_failures;
+    const char *const *failures; /* messages of candidates that could not be priced: the others were chosen from */
 } ol_plan;
 
 OL_API ol_status ol_plan_measurements(ol_context *, const ol_planning *, const ol_plan **, ol_study **) OL_MUST_CHECK;

@@ -35,6 +35,7 @@ struct linear_estimate {
 /* A row of learned features: those no table exercises (products, recurrent layers, ...) are added to their kin. */
 void features_fold(const struct features *, double row[FT_LEARNED]);
 /* Reads the object written by linear_write. */
+bool linear_is_finite(const struct linear *);
 enum status linear_read(struct linear **, const struct cJSON *, const char *where, struct arena *,
                         struct diag *) MUST_CHECK;
 void linear_write(struct cJSON *, const struct linear *);

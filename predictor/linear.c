@@ -120,6 +120,16 @@ enum status linear_read(struct linear **out, const cJSON *object, const char *wh
     return ST_OK;
 }
 
+bool linear_is_finite(const struct linear *l) {
+    double sum = l->noise + l->quantile;
+    for (size_t v = 0; v < VIEW_COUNT; v++) {
+        sum += l->share[v];
+        for (size_t j = 0; j < FT_LEARNED; j++) sum += fabs(l->weight[v][j]) + fabs(l->safe[v][j]);
+    }
+    for (size_t i = 0; i < FT_LEARNED * FT_LEARNED; i++) sum += fabs(l->covariance[i]);
+    return isfinite(sum);
+}
+
 static bool is_used(const struct linear *l, size_t j) {
     for (size_t v = 0; v < VIEW_COUNT; v++)
         if (l->share[v] > 0 && (l->weight[v][j] != 0 || l->safe[v][j] != 0)) return true;

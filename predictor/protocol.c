@@ -266,7 +266,7 @@ static struct score run_trial(struct trial *t, struct rng *rng, struct arena *sc
 static void add_trial(struct score *sum, const struct score *s, double trials) {
     sum->srcc += s->srcc / trials;
     sum->srcc_sd += s->srcc * s->srcc / trials; /* its square, until the end */
-    sum->srcc_min = fmin(sum->srcc_min, s->srcc);
+    sum->srcc_min = isnan(s->srcc) ? NAN : s->srcc < sum->srcc_min ? s->srcc : sum->srcc_min;
     sum->kendall += s->kendall / trials;
     sum->mape += s->mape / trials;
     sum->within_10pct += s->within_10pct / trials;

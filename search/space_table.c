@@ -39,11 +39,16 @@ static size_t batch_index(int64_t *batches, size_t *n, int64_t batch) {
     return i;
 }
 
+/* NULL: no number at all, the column is of something else. */
 static const double *latencies(const struct csv *csv, size_t column, struct arena *arena) {
     double *ms = arena_array(arena, csv->n_rows + 1, sizeof *ms);
+    bool any = false;
     for (size_t i = 0; i < csv->n_rows; i++)
-        if (!num_parse_f64(csv->cells[i * csv->n_columns + column], &ms[i])) ms[i] = NAN;
-    return ms;
+        if (num_parse_f64(csv->cells[i * csv->n_columns + column], &ms[i]))
+            any = true;
+        else
+            ms[i] = NAN;
+    return any ? ms : NULL;
 }
 
 static void read_columns(struct table *t, const struct space *s, const struct csv *csv, int64_t *batches,
@@ -52,11 +57,13 @@ static void read_columns(struct table *t, const struct space *s, const struct cs
     for (size_t c = 0; c < csv->n_columns; c++) {
         size_t length;
         if (is_architecture(s, csv->header[c])) continue;
+        const double *ms = latencies(csv, c, arena);
+        if (!ms) continue;
         int64_t batch = column_batch(csv->header[c], &length);
         t->columns[t->n_columns++] = (struct column){.name = csv->header[c],
                                                      .family = arena_strndup(arena, csv->header[c], length),
                                                      .batch = batch_index(batches, &t->n_batches, batch),
-                                                     .ms = latencies(csv, c, arena)};
+                                                     .ms = ms};
     }
 }
 
