@@ -9,6 +9,7 @@
 #define LOO_ROWS     80  /* rows up to which each is left out in turn */
 #define LEAST_MS     1e-6
 #define MOST_MS      1e9
+#define UNSAID       0.3 /* noise of a device of which the measurements do not tell it */
 #define DOUBTED      0.2 /* trust below which a measurement is named */
 
 /* ---- Measurements ---- */
@@ -166,6 +167,7 @@ static void learn_adaproxy(struct learning *l, const struct samples *rows, struc
     double mean = 0;
     for (size_t i = 0; i < rows->n; i++) mean += rows->y[i] / (double)rows->n;
     out->noise = sqrt(model.loo_mse) / mean;
+    if (rows->n <= 3) out->noise = fmax(out->noise, UNSAID); /* so few fit anything */
 }
 
 static void learn_full(const struct samples *rows, struct linear *out, struct arena *arena) {
@@ -293,7 +295,15 @@ static const char *validate_full(struct learning *l, double *quantile, double *m
     return arena_printf(arena, "%s,\"left_out_space\":{%s}", text, leave_spaces_out(l, seen, n_seen, arena));
 }
 
-static const char *validate_few(struct learning *l, double quantile, double *mape, struct arena *arena) {
+/* The published method has no interval: errors of networks left out say how wide one must be (split conformal
+ * prediction, with the largest where nine tenths of so few is more than all), and few are no less than Student's t. */
+static double quantile_adaproxy(const struct errors *e, size_t rows, struct arena *arena) {
+    double *z = arena_array(arena, e->n + 1, sizeof *z), least = Z90 * sqrt(1 + 6 / (double)(rows - 1));
+    for (size_t i = 0; i < e->n; i++) z[i] = fabs(e->ratio[i]) / fmax(e->deviation[i], 1e-9);
+    return e->n ? fmax(least, order_statistic(z, e->n, fmin(1, 0.9 * (double)(e->n + 1) / (double)e->n))) : least;
+}
+
+static const char *validate_few(struct learning *l, double *quantile, double *mape, struct arena *arena) {
     size_t n = l->rows.n;
     uint32_t *known = arena_array(arena, n, sizeof *known);
     struct errors e = errors_new(n, arena);
@@ -304,7 +314,8 @@ static const char *validate_few(struct learning *l, double quantile, double *map
         if (sample_trust(&l->rows, out) >= MISTAKEN) learn_and_test(l, known, kept, &out, 1, &e);
     }
     *mape = mape_of(&e);
-    return arena_printf(arena, "\"leave_one_out\":%s", summary(&e, quantile, arena));
+    if (l->method == METHOD_ADAPROXY) *quantile = quantile_adaproxy(&e, n, arena);
+    return arena_printf(arena, "\"leave_one_out\":%s", summary(&e, *quantile, arena));
 }
 
 /* ---- The new target ---- */
@@ -344,7 +355,7 @@ static enum status learn_target(struct learning *l, ol_adapted *out) {
     out->rescaling = l->rescaling;
     if (quantile > 0) target.linear->quantile = quantile;
     if (!l->full && l->rows.n <= LOO_ROWS && l->rows.n > 3)
-        validation = validate_few(l, target.linear->quantile, &out->loo_mape, arena);
+        validation = validate_few(l, &target.linear->quantile, &out->loo_mape, arena);
     if (!linear_is_finite(target.linear))
         return diag_fail(&l->study->base.diag, ST_DATA, "%s: no finite weights explain these latencies",
                          l->spec->measurements);
