@@ -167,7 +167,6 @@ static void learn_adaproxy(struct learning *l, const struct samples *rows, struc
     double mean = 0;
     for (size_t i = 0; i < rows->n; i++) mean += rows->y[i] / (double)rows->n;
     out->noise = sqrt(model.loo_mse) / mean;
-    if (rows->n <= 3) out->noise = fmax(out->noise, UNSAID); /* so few fit anything */
 }
 
 static void learn_full(const struct samples *rows, struct linear *out, struct arena *arena) {
@@ -353,6 +352,8 @@ static enum status learn_target(struct learning *l, ol_adapted *out) {
     target.linear = arena_alloc(arena, sizeof *target.linear);
     learn(l, &l->rows, target.linear, arena);
     out->rescaling = l->rescaling;
+    if (l->method == METHOD_ADAPROXY && l->rows.n <= 3) /* so few fit anything */
+        target.linear->noise = fmax(target.linear->noise, UNSAID);
     if (quantile > 0) target.linear->quantile = quantile;
     if (!l->full && l->rows.n <= LOO_ROWS && l->rows.n > 3)
         validation = validate_few(l, &target.linear->quantile, &out->loo_mape, arena);
