@@ -159,12 +159,9 @@ static enum status write_model(const struct model_search *ms, const uint16_t *ge
 
 static double external_score(const struct model_search *ms, const uint16_t *genes, struct arena *arena,
                              struct diag *diag) {
-    const char *base = getenv("TMPDIR");
-    char *path = arena_printf(arena, "%s/onnx-latency-XXXXXX.onnx", base ? base : "/tmp");
-    int fd = mkstemps(path, 5);
-    if (fd < 0) return NAN;
-    close(fd);
+    const char *path = score_model_path(arena);
     double score = NAN;
+    if (!path) return NAN;
     if (write_model(ms, genes, path, arena, diag) == ST_OK)
         score = score_command(ms->r->score_cmd, path, ms->r->score_seconds);
     unlink(path);
@@ -332,6 +329,7 @@ static void set_up(struct model_search *ms) {
                                 .greedy = !r->score_cmd,
                                 .progress = r->progress,
                                 .progress_user = r->user,
+                                .none = r->score_cmd ? NO_SCORE : NULL,
                                 .state_path = r->state,
                                 .arena = &ms->s->base.arena};
 }

@@ -93,6 +93,15 @@ static bool read_until(int fd, double deadline, char *out) {
     return true;
 }
 
+const char *score_model_path(struct arena *arena) {
+    const char *base = getenv("TMPDIR");
+    char *path = arena_printf(arena, "%s/onnx-latency-XXXXXX.onnx", base ? base : "/tmp");
+    int fd = mkstemps(path, 5);
+    if (fd < 0) return NULL;
+    close(fd);
+    return path;
+}
+
 static bool in_word(char c) {
     return isalnum((unsigned char)c) || c == '_';
 }

@@ -18,6 +18,8 @@ static enum status check(const ol_search_request *r, struct diag *diag) {
         if (r->budgets_ms && !(r->budgets_ms[i] > 0)) return diag_fail(diag, ST_USAGE, "a budget must be above 0 ms");
     if (r->risk < 0 || r->risk >= 1) return diag_fail(diag, ST_USAGE, "the risk is a probability, such as 0.05");
     if (r->score_table && r->score_cmd) return diag_fail(diag, ST_USAGE, "name a score table or a score command");
+    if (r->state && (r->score_table || (r->strategy && strcmp(r->strategy, "evolution") != 0)))
+        return diag_fail(diag, ST_USAGE, "only an evolution keeps a state to resume from");
     if (r->score_table && r->model) return diag_fail(diag, ST_USAGE, "a score table goes with a search space");
     return ST_OK;
 }
@@ -41,9 +43,18 @@ static void settle(ol_search *s, ol_search_request *own) {
     s->request = own;
 }
 
+/* Said before the search, not after it. */
+static enum status can_write(const char *path, struct diag *diag) {
+    struct file_out out;
+    TRY(file_out_open(&out, path, diag));
+    file_out_abandon(&out);
+    return ST_OK;
+}
+
 static enum status begin(ol_search *s, const ol_search_request *r) {
     ol_search_request *own = arena_copy(&s->base.arena, r, sizeof *r);
     TRY(check(r, &s->base.diag));
+    if (r->output && !r->plan) TRY(can_write(r->output, &s->base.diag));
     settle(s, own);
     TRY(parse_strategy(r->strategy, &s->strategy, &s->base.diag));
     search_workers_start(s);

@@ -160,12 +160,9 @@ static struct arch arch_of(const struct space_search *ss, const uint16_t *genes)
 
 static double command_score(const struct space_search *ss, const struct arch *a, struct arena *arena,
                             struct diag *diag) {
-    const char *base = getenv("TMPDIR");
-    char *path = arena_printf(arena, "%s/onnx-latency-XXXXXX.onnx", base ? base : "/tmp");
-    int fd = mkstemps(path, 5);
-    if (fd < 0) return NAN;
-    close(fd);
+    const char *path = score_model_path(arena);
     double score = NAN;
+    if (!path) return NAN;
     if (onnx_write(space_graph(ss->space, a, 1, ss->r->seed, false, arena), path, false, diag) == ST_OK)
         score = score_command(ss->r->score_cmd, path, ss->r->score_seconds);
     unlink(path);
@@ -236,6 +233,7 @@ static enum status evolve_space(struct space_search *ss, ol_search_result *out, 
                             .seconds = r->minutes * 60,
                             .progress = r->progress,
                             .progress_user = r->user,
+                            .none = r->score_cmd ? NO_SCORE : NULL,
                             .state_path = r->state,
                             .arena = &s->base.arena};
     TRY(problem_id(ss, &s->find.state_id));
@@ -258,10 +256,10 @@ static enum status evolve_space(struct space_search *ss, ol_search_result *out, 
 }
 
 enum status search_space(ol_search *s, ol_search_result *out) {
-    struct space_search ss = {.s = s, .r = s->request, .space = space_find(s->request->space)};
+    struct space_search ss = {.s = s, .r = s->request};
     struct arch chosen = {{0}};
     size_t row = 0;
-    if (!ss.space) return diag_fail(&s->base.diag, ST_USAGE, "no search space is called \"%s\"", s->request->space);
+    TRY(space_named(s->request->space, &ss.space, &s->base.diag));
     if (!s->request->budgets_ms) return diag_fail(&s->base.diag, ST_USAGE, "give a budget in milliseconds");
     if (ss.r->score_table) {
         TRY(read_table(&ss));

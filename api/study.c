@@ -35,16 +35,6 @@ const ol_spaces *ol_search_spaces(void) {
     return &spaces;
 }
 
-enum status study_space(const char *name, const struct space **space, struct diag *diag) {
-    *space = name ? space_find(name) : NULL;
-    if (*space) return ST_OK;
-    const char *all = "";
-    for (size_t i = 0; i < space_count(); i++)
-        all = arena_printf(diag->arena, "%s%s%s", all, i ? ", " : "", space_at(i)->name);
-    if (!name) return diag_fail(diag, ST_USAGE, "name a search space: %s", all);
-    return diag_fail(diag, ST_USAGE, "no search space is called \"%s\"; there are %s", name, all);
-}
-
 enum status study_method(const char *name, enum method *method, struct diag *diag) {
     *method = METHOD_BANK;
     for (int i = 0; i < METHOD_COUNT; i++) {
@@ -59,7 +49,7 @@ static enum status build(ol_study *s, const char *space_name, const char *text, 
                          const char *path) {
     const struct space *space;
     struct arch arch;
-    TRY(study_space(space_name, &space, &s->base.diag));
+    TRY(space_named(space_name, &space, &s->base.diag));
     TRY(space_parse(space, text, &arch, &s->base.diag));
     if (batch < 1) return diag_fail(&s->base.diag, ST_USAGE, "a batch cannot be %lld", (long long)batch);
     struct graph *graph = space_graph(space, &arch, batch, seed, false, &s->base.arena);

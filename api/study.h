@@ -16,8 +16,6 @@ struct ol_study {
 
 /* ---- study.c ---- */
 
-/* A space by name; the message lists those there are. */
-enum status study_space(const char *name, const struct space **, struct diag *) MUST_CHECK;
 enum status study_method(const char *name, enum method *, struct diag *) MUST_CHECK; /* NULL: bank */
 
 /* ---- study_rows.c: networks to rows of features ---- */

@@ -50,7 +50,7 @@ static enum status read_network(const ol_adaptation *spec, const struct csv *csv
     if (*space) {
         struct diag own;
         diag_init(&own, diag->arena);
-        return study_space(space, &out->space, &own) == ST_OK ? ST_OK : diag_fail_at(diag, &own, path, line);
+        return space_named(space, &out->space, &own) == ST_OK ? ST_OK : diag_fail_at(diag, &own, path, line);
     }
     out->text = beside(path, out->text, diag->arena);
     return ST_OK;
@@ -87,7 +87,7 @@ static enum status read_measurements(ol_study *s, const ol_adaptation *spec, str
     struct csv csv;
     const struct space *space;
     if (!spec->measurements) return diag_fail(diag, ST_USAGE, "name a file of measurements");
-    if (spec->space) TRY(study_space(spec->space, &space, diag));
+    if (spec->space) TRY(space_named(spec->space, &space, diag));
     TRY(csv_read(&csv, spec->measurements, &s->base.arena, diag));
     struct columns c = {csv_column(&csv, "model"), csv_column(&csv, "latency_ms"), csv_column(&csv, "space"),
                         csv_column(&csv, "batch")};

@@ -224,7 +224,7 @@ static enum status evaluate(struct evaluation *e, const ol_scores **out) {
     unsigned jobs = spec->jobs ? spec->jobs : cpu_count();
     struct experiment *x = &e->experiment;
     if (!spec->table) return diag_fail(&o->diag, ST_USAGE, "name a table of measured latencies");
-    TRY(study_space(spec->space, &e->space, &o->diag));
+    TRY(space_named(spec->space, &e->space, &o->diag));
     TRY(study_method(spec->method, &x->method, &o->diag));
     TRY(find_protocol(spec->protocol, &x->protocol, &o->diag));
     x->samples = spec->samples ? spec->samples : 10;

@@ -16,7 +16,7 @@ static enum status list_candidates(ol_study *s, const ol_planning *spec, struct 
                                   .batch_is_stated = spec->batch > 0,
                                   .line = i};
         uint32_t first;
-        if (spec->space) TRY(study_space(spec->space, &network.space, &s->base.diag));
+        if (spec->space) TRY(space_named(spec->space, &network.space, &s->base.diag));
         const char *key = network_key(&network, arena);
         if (map_get(&seen, key, strlen(key), &first)) continue;
         map_put(&seen, key, strlen(key), (uint32_t)i);

@@ -196,13 +196,13 @@ static int print_result(const struct query *q, const ol_search_result *r) {
     struct options to_stdout = *q->options;
     struct output output;
     to_stdout.output = NULL; /* -o names the model */
-    if (q->options->frontier && !write_frontier(q, r)) return EXIT_INPUT;
+    bool frontier_is_written = !q->options->frontier || write_frontier(q, r);
     output_open(&output, &to_stdout);
     if (q->options->format == FORMAT_JSON)
         print_json(q, r, output.stream);
     else
         print_text(q, r, output.stream);
-    if (!output_close(&output)) return EXIT_INPUT;
+    if (!output_close(&output) || !frontier_is_written) return EXIT_INPUT;
     return r->met ? EXIT_DONE : EXIT_NO;
 }
 
@@ -229,6 +229,8 @@ static void knobs_json(const struct query *q, const ol_knob *knobs, size_t n, FI
 }
 
 static void knobs_text(const ol_knob *knobs, size_t n, FILE *out) {
+    if (!n) fprintf(out, "nothing in it can be cut safely\n");
+    if (!n) return;
     struct table *t = table_new("<knob<kind>units>at least>step>saves");
     char number[NUMBER_SIZE];
     for (size_t i = 0; i < n; i++) {
@@ -330,7 +332,7 @@ int command_search(const struct options *o) {
     if (!context) out_of_memory();
     int code = targets_open(&q.targets, context, o);
     if (code == EXIT_DONE && o->budgets && !parse_budgets(&q))
-        code = usage_error(o->command, "--budget %s: one number for each target", o->budgets);
+        code = usage_error(o->command, "--budget %s: one number above 0 for each target", o->budgets);
     if (code == EXIT_DONE) code = open_and_run(&q);
     free(q.budgets);
     targets_close(&q.targets);

@@ -390,6 +390,7 @@ static void pool(struct coupling *c, uint32_t node) {
         freeze_space(c, n->outputs[i]);
     }
     freeze_space(c, n->inputs[0]);
+    if (node_out(n, 1) != NONE) freeze(c, n->inputs[0], 1); /* indices count through all channels */
 }
 
 static void resize(struct coupling *c, uint32_t node) {

@@ -266,5 +266,5 @@ enum status find_best(const struct find *f, struct findings *out, struct diag *d
     } else
         try_simple(&l);
     report(&l, out);
-    return out->n_frontier ? ST_OK : diag_fail(diag, ST_MODEL, "no setting could be priced");
+    return out->n_frontier ? ST_OK : diag_fail(diag, ST_MODEL, "%s", f->none ? f->none : "no setting could be priced");
 }

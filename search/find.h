@@ -39,6 +39,7 @@ struct find {
     bool greedy;        /* and candidates are cheap: from a greedy descent */
     void (*progress)(void *user, size_t evaluated, double share); /* after each generation; may be NULL */
     void *progress_user;
+    const char *none;       /* said when no setting has a score; NULL: that none could be priced */
     const char *state_path; /* kept up to date, and read when it is there; NULL: none */
     const char *state_id;   /* of the problem: a state of another one is refused */
     struct arena *arena;

@@ -59,6 +59,20 @@ static void bake(struct graph *g, struct node *node, struct arena *arena) {
     node->dead = true;
 }
 
+/* Weights that some exporters keep in Constant nodes are initializers like any other. */
+static bool bake_constant(struct graph *g, struct node *node) {
+    if (node->op != OP_Constant || node->dead || node->n_attrs != 1 || node->attrs[0].type != AT_TENSOR) return false;
+    struct tensor *t = &g->tensors[node->outputs[0]];
+    const struct tensor *stored = &g->tensors[node->attrs[0].tensor];
+    if (t->kind != TY_TENSOR || t->rank < 0 || t->flags & TF_OUTPUT || stored->data.encoding == ENC_NONE) return false;
+    t->data = stored->data;
+    t->stored_bytes = stored->stored_bytes;
+    t->flags |= TF_INITIALIZER | TF_CONSTANT;
+    t->producer = NONE;
+    node->dead = true;
+    return true;
+}
+
 static bool is_read(const struct graph *g, uint32_t tensor) {
     bool read = g->tensors[tensor].flags & (TF_OUTPUT | TF_CAPTURED);
     for (size_t n = 0; n < g->n_nodes && !read; n++)
@@ -129,8 +143,10 @@ static const uint32_t *privatise(struct graph *g, struct arena *arena) {
 
 void prepare(struct graph *g, struct arena *arena, const uint32_t **copy_of) {
     const struct body *body = &g->bodies[0];
-    for (size_t i = 0; i < body->n_nodes; i++)
-        if (can_bake(g, &g->nodes[body->nodes[i]])) bake(g, &g->nodes[body->nodes[i]], arena);
+    for (size_t i = 0; i < body->n_nodes; i++) {
+        struct node *node = &g->nodes[body->nodes[i]];
+        if (!bake_constant(g, node) && can_bake(g, node)) bake(g, node, arena);
+    }
     read_through(g, arena);
     *copy_of = privatise(g, arena);
 }

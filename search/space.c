@@ -20,7 +20,8 @@ const struct space *space_at(size_t i) {
 
 const struct space *space_find(const char *name) {
     for (size_t i = 0; i < COUNT_OF(spaces); i++)
-        if (strcmp(spaces[i]->name, name) == 0) return spaces[i];
+        if (strcmp(spaces[i]->name, name) == 0 || (spaces[i]->alias && strcmp(spaces[i]->alias, name) == 0))
+            return spaces[i];
     return NULL;
 }
 
@@ -28,6 +29,16 @@ static const struct field *field_of(const struct space *s, size_t gene) {
     size_t f = 0;
     while (gene >= s->fields[f].n) gene -= s->fields[f++].n;
     return &s->fields[f];
+}
+
+enum status space_named(const char *name, const struct space **space, struct diag *diag) {
+    *space = name ? space_find(name) : NULL;
+    if (*space) return ST_OK;
+    const char *all = "";
+    for (size_t i = 0; i < COUNT_OF(spaces); i++)
+        all = arena_printf(diag->arena, "%s%s%s", all, i ? ", " : "", spaces[i]->name);
+    if (!name) return diag_fail(diag, ST_USAGE, "name a search space: %s", all);
+    return diag_fail(diag, ST_USAGE, "no search space is called \"%s\"; there are %s", name, all);
 }
 
 size_t space_genes(const struct space *s) {

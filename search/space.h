@@ -47,7 +47,7 @@ struct parts { /* parts in the order they run, the last one gives the scores; no
 };
 
 struct space {
-    const char *name, *description;
+    const char *name, *alias, *description; /* alias: also called so; NULL: not */
     size_t n_fields;
     struct field fields[SPACE_FIELDS_MAX];
     int64_t classes; /* outputs of the classifier */
@@ -65,7 +65,8 @@ extern const struct space space_nasbench201, space_nasbench201_10, space_fbnet, 
 
 size_t space_count(void);
 const struct space *space_at(size_t i);
-const struct space *space_find(const char *name); /* NULL if none */
+const struct space *space_find(const char *name);                                           /* NULL if none */
+enum status space_named(const char *name, const struct space **, struct diag *) MUST_CHECK; /* ST_USAGE lists them */
 size_t space_genes(const struct space *);
 size_t space_options(const struct space *, size_t gene);
 int16_t space_value(const struct space *, const struct arch *, size_t gene); /* the option's number */

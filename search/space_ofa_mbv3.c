@@ -68,6 +68,7 @@ static void split(const struct space *s, const struct arch *a, int64_t batch, en
 
 const struct space space_ofa = {
     .name = "ofa",
+    .alias = "ofa-mbv3",
     .description = "once-for-all MobileNetV3, width 1.2, ImageNet",
     .n_fields = 4,
     .fields = {{"resolution", 1, COUNT_OF(resolutions), resolutions},

@@ -107,6 +107,30 @@ Test(rewrite, importance_of_weights_however_they_are_stored) {
     find_weak_filters(DT_BFLOAT16, ENC_RAW, &(uint16_t){0xbf80}, &(uint16_t){0x3a83}, 2);
 }
 
+/* As some exporters write weights. */
+Test(rewrite, weights_in_constant_nodes) {
+    uint32_t x = image(3, 4), w = build_weight(&b, DT_FLOAT, (int64_t[]){8, 3, 1, 1}, 4, 1);
+    struct attr value = {.name = intern_str(b.graph->names, "value"), .type = AT_TENSOR, .tensor = w};
+    uint32_t constant = build_node(&b, "Constant", NULL, 0, &value, 1);
+    uint32_t h = build_node(&b, "Conv", (uint32_t[]){x, constant}, 2, NULL, 0);
+    build_output(&b, build_conv(&b, h, 8, 4, 1, 1, 1, false), "y");
+    find_knobs(1);
+    cr_assert_eq(knobs.n_groups, 1);
+    cr_expect_eq(size_of(cut_all(3), constant, 0), 5);
+}
+
+/* Where a maximum was is a number that counts through all channels. */
+Test(rewrite, channels_under_indices_of_a_pool_stay) {
+    uint32_t x = image(3, 4), h = build_conv(&b, x, 3, 8, 1, 1, 1, false);
+    int64_t sides[] = {2, 2};
+    struct attr kernel = {.name = intern_str(b.graph->names, "kernel_shape"), .type = AT_INTS, .n = 2, .ints = sides};
+    uint32_t both[] = {graph_add_tensor(b.graph, 0, "largest"), graph_add_tensor(b.graph, 0, "places")};
+    graph_add_node(b.graph, 0, "MaxPool", "", "pool", &h, 1, both, 2, &kernel, 1);
+    build_output(&b, build_conv(&b, both[0], 8, 4, 1, 1, 1, false), "y");
+    find_knobs(1);
+    cr_expect_eq(knobs.n_groups, 0);
+}
+
 /* A scale for each block of an axis says nothing about single indices. */
 Test(rewrite, weights_quantised_in_blocks_stay) {
     uint32_t x = build_input(&b, "x", DT_FLOAT, (int64_t[]){4, 8}, 2), first = build_gemm(&b, x, 8, 16, false);
