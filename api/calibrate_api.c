@@ -2,15 +2,6 @@
 #include "calibrate.h"
 #include "study.h"
 
-struct reporting { /* the library's progress to the caller's */
-    const ol_calibration *spec;
-};
-
-static void report(void *user, size_t networks, double share) {
-    const ol_calibration *spec = ((const struct reporting *)user)->spec;
-    if (spec->progress) spec->progress(spec->user, networks, share);
-}
-
 /* Without the runtime: what the compiler's kernels reach here. Both missing, the message names both. */
 static enum status without_runtime(ol_study *s, const ol_calibration *spec, struct target **target) {
     struct diag *diag = &s->base.diag, other;
@@ -29,14 +20,13 @@ static enum status calibrate(ol_study *s, const ol_calibration *spec, ol_calibra
     struct diag *diag = &s->base.diag;
     struct arena *arena = &s->base.arena;
     struct target *target;
-    struct reporting reporting = {spec};
     if (!spec->output) return diag_fail(diag, ST_USAGE, "name the file of the new target");
     struct calibration calibration = {.journal = arena_printf(arena, "%s.measurements", spec->output),
                                       .minutes = spec->minutes,
                                       .threads = spec->threads,
                                       .seed = spec->seed,
-                                      .progress = report,
-                                      .user = &reporting};
+                                      .progress = spec->progress,
+                                      .user = spec->user};
     enum status status = calibrate_runtime(&calibration, &target, arena, diag);
     if (status == ST_MISSING) status = without_runtime(s, spec, &target);
     TRY(status);

@@ -41,6 +41,9 @@ struct networks { /* growing */
 /* Equal for the same network at the same batch, however it is written. */
 const char *network_key(const struct network *, struct arena *);
 
+/* study_measurements.c: reads the file; at least three networks, each once. */
+enum status study_measurements(ol_study *, const ol_adaptation *, struct networks *) MUST_CHECK;
+
 /* Features of the networks in every graph view; y from `ms`. */
 enum status study_rows(ol_study *, struct networks *, struct samples *) MUST_CHECK;
 /* Networks like these, measured or not, whose mean features give the scale: those of their space where they have one.

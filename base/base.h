@@ -131,6 +131,7 @@ bool num_sub(int64_t a, int64_t b, int64_t *out) MUST_CHECK;
 bool num_mul(int64_t a, int64_t b, int64_t *out) MUST_CHECK;
 int64_t num_add_sat(int64_t a, int64_t b);
 int64_t num_mul_sat(int64_t a, int64_t b);
+int64_t num_gcd(int64_t a, int64_t b);
 int64_t num_floordiv(int64_t a, int64_t b); /* b != 0; rounds towards minus infinity */
 int64_t num_ceildiv(int64_t a, int64_t b);
 bool num_parse_i64(const char *text, int64_t *out) MUST_CHECK; /* the whole text, or false */

@@ -28,6 +28,15 @@ int64_t num_mul_sat(int64_t a, int64_t b) {
     return num_mul(a, b, &product) ? product : (a > 0) == (b > 0) ? INT64_MAX : INT64_MIN;
 }
 
+int64_t num_gcd(int64_t a, int64_t b) {
+    while (b) {
+        int64_t rest = a % b;
+        a = b;
+        b = rest;
+    }
+    return a;
+}
+
 int64_t num_floordiv(int64_t a, int64_t b) {
     if (b == -1) return a == INT64_MIN ? INT64_MAX : -a;
     return a / b - (a % b != 0 && (a < 0) != (b < 0));

@@ -139,7 +139,7 @@ void table_cell(struct table *, const char *fmt, ...) PRINTF_ARGS(2, 3); /* the 
 void table_rule(struct table *);                                         /* a line between rows */
 void table_print(struct table *, FILE *, const char *indent);            /* and frees it */
 
-/* ---- json_out.c, csv_out.c ---- */
+/* ---- json_out.c ---- */
 
 struct json {
     FILE *stream;

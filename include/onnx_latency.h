@@ -308,11 +308,12 @@ typedef struct ol_experiment {
 
 typedef struct ol_score { /* means over the trials */
     const char *target;
-    double srcc, srcc_min, srcc_sd, kendall, mape, within_10pct;
-    double covered;        /* share of the truth inside the 90 % interval; NaN for adaproxy */
-    double covered_pool;   /* the same for the networks that the samples came from, less the samples */
-    double raw_proxy_srcc; /* of the first proxy's own latencies */
-    double trial_ms;       /* time of a trial */
+    double srcc, srcc_min, srcc_sd, kendall;
+    double mape, within_10pct; /* shares */
+    double covered;            /* share of the truth inside the 90 % interval; NaN for adaproxy */
+    double covered_pool;       /* the same for the networks that the samples came from, less the samples */
+    double raw_proxy_srcc;     /* of the first proxy's own latencies */
+    double trial_ms;           /* time of a trial */
 } ol_score;
 
 typedef struct ol_scores {
@@ -391,7 +392,7 @@ typedef struct ol_search_request {
     const char *score_table;  /* CSV `arch,accuracy` of the space: only its architectures are considered */
     const char *score_cmd;    /* prints a score; {} stands for the candidate's model file */
     double score_seconds;     /* that a command may take; 0: 60 */
-    size_t evaluations;       /* 0: 20,000, or 200 with a command */
+    size_t evaluations;       /* 0: 20,000, or 200 with a command; with minutes: no limit */
     double minutes;           /* 0: no limit */
     unsigned jobs;            /* 0: one a processor */
     uint64_t seed;
@@ -422,8 +423,9 @@ typedef struct ol_setting {                 /* a point of the frontier */
 typedef struct ol_search_result {
     int met, unchanged; /* unchanged: the budget holds as it is */
     int written;        /* the output was: not in a plan, nor over a file where the budget holds as it is */
-    double before_ms, before_lo_ms, before_hi_ms, after_lo_ms, after_hi_ms;
-    int64_t macs_before, macs_after, params_before, params_after;
+    double before_ms, before_lo_ms, before_hi_ms; /* of a model, on the first target; of a space 0 */
+    double after_lo_ms, after_hi_ms;              /* around what was chosen; of a space 0 where it is not met */
+    int64_t macs_before, macs_after, params_before, params_after; /* of a model */
     ol_setting chosen, fastest;
     size_t n_frontier;
     const ol_setting *frontier; /* fastest first */

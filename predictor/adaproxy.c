@@ -111,8 +111,8 @@ static void free_coefficients(const double *total, const double *rest, size_t n,
 }
 
 /* lambda < 0: by leave-one-out. */
-static void fit(const double *x, const double *y, size_t n, size_t p, const double *proxy, double lambda,
-                struct adaproxy *model, struct arena *arena) {
+void adaproxy_fit(const double *x, const double *y, size_t n, size_t p, const double *proxy, double lambda,
+                  struct adaproxy *model, struct arena *arena) {
     assert(n > 0 && p > 0);
     *model = (struct adaproxy){.weight = arena_array(arena, p, sizeof *model->weight), .lambda = lambda};
     double *z = arena_array(arena, n * p, sizeof *z), *total = arena_array(arena, n, sizeof *total);
@@ -137,16 +137,6 @@ static void fit(const double *x, const double *y, size_t n, size_t p, const doub
         for (size_t j = 0; j < p; j++) rest[i] -= x[i * p + j] * proxy[j] * b[j];
     free_coefficients(total, rest, n, &a, &model->constant);
     for (size_t j = 0; j < p; j++) model->weight[j] = proxy[j] * (a + b[j]);
-}
-
-void adaproxy_fit(const double *x, const double *y, size_t n, size_t p, const double *proxy, struct adaproxy *model,
-                  struct arena *arena) {
-    fit(x, y, n, p, proxy, -1, model, arena);
-}
-
-void adaproxy_solve(const double *x, const double *y, size_t n, size_t p, const double *proxy, double lambda,
-                    struct adaproxy *model, struct arena *arena) {
-    fit(x, y, n, p, proxy, lambda, model, arena);
 }
 
 double adaproxy_predict(const struct adaproxy *model, const double *x, size_t p) {

@@ -29,7 +29,6 @@ struct linear_estimate {
     double ms, lo_ms, hi_ms; /* 90 % interval */
     double deviation;        /* relative predictive standard deviation */
     bool extrapolated;       /* the weights are too uncertain for this model, or it lies outside the fitted range */
-    bool undecided;          /* the graph views disagree about this model and none has 90 % */
 };
 
 /* A row of learned features: those no table exercises (products, recurrent layers, ...) are added to their kin. */
@@ -171,13 +170,10 @@ struct adaproxy {
     double lambda, loo_mse;
 };
 
-/* Least squares over a, b, c of y ~ x'(w * (a + b)) + c with lambda |b|^2, lambda by exact leave-one-out over a grid.
- */
-void adaproxy_fit(const double *x, const double *y, size_t n, size_t p, const double *proxy, struct adaproxy *,
-                  struct arena *);
-/* The same at a given lambda. */
-void adaproxy_solve(const double *x, const double *y, size_t n, size_t p, const double *proxy, double lambda,
-                    struct adaproxy *, struct arena *);
+/* Least squares over a, b, c of y ~ x'(w * (a + b)) + c with lambda |b|^2; a lambda below 0: the one of a grid with the
+ * least error on rows left out, which is exact. */
+void adaproxy_fit(const double *x, const double *y, size_t n, size_t p, const double *proxy, double lambda,
+                  struct adaproxy *, struct arena *);
 double adaproxy_predict(const struct adaproxy *, const double *x, size_t p);
 /* Ridge weights of a proxy whose latencies are known, for encodings that are collinear by construction. */
 void ridge_fit(const double *x, const double *y, size_t n, size_t p, double ridge, double *w, struct arena *scratch);

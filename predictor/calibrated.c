@@ -22,16 +22,16 @@ static const struct calibrated_class *find_class(const struct calibrated *c, con
     return NULL;
 }
 
-static double weight_cost(const struct calibrated *c, const struct kernel_form *f, int64_t weight_bytes) {
+double calibrated_weight_us(const struct calibrated *c, const struct kernel_form *f, int64_t weight_bytes) {
     double hats[WEIGHT_KNOTS], us = 0;
     weight_hats(weight_bytes, hats);
     for (int i = 0; i < WEIGHT_KNOTS; i++) us += hats[i] * c->weight_us_mb[i];
     return us * f->weight_mb;
 }
 
-static double closed_form(const struct calibrated *c, const struct calibrated_class *class, const struct kernel_form *f,
+double calibrated_formula(const struct calibrated *c, const struct calibrated_class *class, const struct kernel_form *f,
                           int64_t weight_bytes) {
-    double us = class->coefficients[class->n_terms] * weight_cost(c, f, weight_bytes);
+    double us = class->coefficients[class->n_terms] * calibrated_weight_us(c, f, weight_bytes);
     for (size_t i = 0; i < class->n_terms; i++) us += class->coefficients[i] * f->terms[i];
     return fmax(us, LEAST_US);
 }
@@ -107,7 +107,7 @@ void calibrated_kernel(const struct calibrated *c, const struct kernel *k, int64
         g->doubtful = true;
         return;
     }
-    g->us = closed_form(c, class, &f, weight_bytes);
+    g->us = calibrated_formula(c, class, &f, weight_bytes);
     if (is_kin) return;
     g->class = class;
     g->error = class->error;

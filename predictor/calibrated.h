@@ -85,6 +85,10 @@ struct class_time { /* of one network */
 /* Relative standard deviation of a sum of `us`: classes err independently of each other, kernels of one class alike. */
 double calibrated_deviation(const struct class_time *, size_t n, double us);
 
+/* Microseconds: of streaming a kernel's weights, and of a kernel by its class's closed form. */
+double calibrated_weight_us(const struct calibrated *, const struct kernel_form *, int64_t weight_bytes);
+double calibrated_formula(const struct calibrated *, const struct calibrated_class *, const struct kernel_form *,
+                          int64_t weight_bytes);
 void calibrated_kernel(const struct calibrated *, const struct kernel *, int64_t weight_bytes, struct kernel_guess *);
 void predict_calibrated(const struct target *, const struct workload *, struct estimate *);
 

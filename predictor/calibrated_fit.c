@@ -129,13 +129,6 @@ static void solve(const struct columns *c, double *w, struct arena *arena) {
     }
 }
 
-static double curve(const double us_mb[WEIGHT_KNOTS], int64_t weight_bytes) {
-    double hats[WEIGHT_KNOTS], us = 0;
-    weight_hats(weight_bytes, hats);
-    for (int i = 0; i < WEIGHT_KNOTS; i++) us += hats[i] * us_mb[i];
-    return us;
-}
-
 static struct columns system_of(const struct fitting *f, const struct group *g, size_t extra) {
     struct columns c = {.p = f->samples[g->at[0]].form.n_terms + extra};
     c.x = arena_array(f->arena, g->n_at * c.p, sizeof *c.x);
@@ -182,8 +175,7 @@ static bool fit_class(struct fitting *f, const struct group *g, const struct cal
     size_t terms = system.p - 1, row = 0;
     for (size_t i = 0; i < g->n_at; i++) {
         const struct sample *s = &f->samples[g->at[i]];
-        if (takes_part(f, s))
-            system.x[row++ * system.p + terms] = s->form.weight_mb * curve(c->weight_us_mb, s->weight_bytes);
+        if (takes_part(f, s)) system.x[row++ * system.p + terms] = calibrated_weight_us(c, &s->form, s->weight_bytes);
     }
     *class = (struct calibrated_class){.name = g->name, .n_terms = terms, .n_rows = system.n};
     if (system.n < LEAST_ROWS) return false;
@@ -210,12 +202,6 @@ static void standardise(const struct fitting *f, const struct group *g, struct c
     }
 }
 
-static double formula(const struct calibrated *c, const struct calibrated_class *class, const struct sample *s) {
-    double us = class->coefficients[class->n_terms] * s->form.weight_mb * curve(c->weight_us_mb, s->weight_bytes);
-    for (size_t j = 0; j < class->n_terms; j++) us += class->coefficients[j] * s->form.terms[j];
-    return fmax(us, 0.1);
-}
-
 /* Numbers are kept to the precision they are written with, so that a target read back predicts the same. */
 static float rounded(double x) {
     return (float)(round(x * 1000) / 1000);
@@ -231,7 +217,8 @@ static void keep_residuals(const struct fitting *f, const struct group *g, const
         if (!takes_part(f, s)) continue;
         float *row = class->near[class->n_near];
         for (int j = 0; j < FORM_SIGNS; j++) row[j] = rounded((s->form.signs[j] - class->centre[j]) / class->spread[j]);
-        row[FORM_SIGNS] = rounded(fmin(fmax(log(s->us / formula(c, class, s)), -CLIP), CLIP));
+        row[FORM_SIGNS] =
+            rounded(fmin(fmax(log(s->us / calibrated_formula(c, class, &s->form, s->weight_bytes)), -CLIP), CLIP));
         class->net[class->n_near++] = s->net;
     }
 }
@@ -265,18 +252,6 @@ static void fit_all(struct fitting *f, struct calibrated *c) {
 
 /* ---- Validation ---- */
 
-static int by_number(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double quantile(double *values, size_t n, double share) {
-    double at = share * (double)(n - 1);
-    size_t below = (size_t)at, above = below + 1 < n ? below + 1 : below;
-    qsort(values, n, sizeof *values, by_number);
-    return values[below] + (at - (double)below) * (values[above] - values[below]);
-}
-
 /* Of kernels left out, by row; 0 where nothing was measured. */
 static void guess_left_out(struct fitting *f, double *guess) {
     for (uint32_t fold = 0; fold < FOLDS; fold++) {
@@ -287,7 +262,7 @@ static void guess_left_out(struct fitting *f, double *guess) {
             for (size_t i = 0; i < f->nets[n].n_rows; i++) {
                 const struct calibration_row *row = &f->rows[f->nets[n].first_row + i];
                 struct kernel_guess g;
-                if (row->net % FOLDS != fold || !(row->us > 0)) continue;
+                if (row->net % FOLDS != fold || !(row->us > 0) || !isfinite(row->us)) continue;
                 calibrated_kernel(&c, row->kernel, row->weight_bytes, &g);
                 guess[f->nets[n].first_row + i] = g.us;
             }
@@ -355,8 +330,8 @@ static void judge_networks(const struct fitting *f, const struct check *x, struc
         relative[n] = off[n] / calibrated_deviation(times, x->n_groups, guess);
         n++;
     }
-    c->error = n ? quantile(off, n, 0.5) : UNSEEN;
-    c->widening = n ? quantile(relative, n, 0.9) / Z90 : 1;
+    c->error = n ? order_statistic(off, n, 0.5) : UNSEEN;
+    c->widening = n ? order_statistic(relative, n, 0.9) / Z90 : 1;
 }
 
 /* What an unprofiled run takes, over the sum of its kernels. */
@@ -368,7 +343,7 @@ static double plain_scale(const struct fitting *f) {
         for (size_t k = 0; k < f->nets[i].n_rows; k++) sum += fmax(f->rows[f->nets[i].first_row + k].us, 0);
         if (f->nets[i].plain_us > 0 && sum > 0) ratios[n++] = f->nets[i].plain_us / sum;
     }
-    return n >= FOLDS ? fmin(fmax(quantile(ratios, n, 0.5), 0.5), 1.5) : 1;
+    return n >= FOLDS ? fmin(fmax(order_statistic(ratios, n, 0.5), 0.5), 1.5) : 1;
 }
 
 enum status calibrated_fit(struct calibrated **out, const struct calibration_row *rows, size_t n_rows,

@@ -5,7 +5,6 @@
 #include <math.h>
 #include <string.h>
 
-#define UNDECIDED    0.9 /* share of a view from which the others do not matter */
 #define SMALLEST_MS  1e-6
 #define WIDEST       10   /* an interval reaches so many times the latency either way at most */
 #define CORRECTION   2    /* signed weights change what the non-negative ones say by this factor at most */
@@ -204,7 +203,7 @@ static double blend(const struct linear *l, double safe, double any, double weig
 
 struct linear_estimate linear_predict_row(const struct linear *l, const double *const rows[VIEW_COUNT]) {
     struct linear_estimate e = {0};
-    double mean = 0, square = 0, variance = 0, largest = 0, safe = 0;
+    double mean = 0, square = 0, variance = 0, safe = 0;
     for (size_t v = 0; v < VIEW_COUNT; v++) {
         if (l->share[v] <= 0) continue;
         double ms = dot(l->weight[v], rows[v]);
@@ -212,7 +211,6 @@ struct linear_estimate linear_predict_row(const struct linear *l, const double *
         mean += l->share[v] * ms;
         square += l->share[v] * ms * ms;
         variance += l->share[v] * weight_variance(l, rows[v]);
-        largest = fmax(largest, l->share[v]);
     }
     safe = fmax(safe, SMALLEST_MS);
     double between = fmax(square - mean * mean, 0), outside = doublings_outside(l, safe);
@@ -223,7 +221,6 @@ struct linear_estimate linear_predict_row(const struct linear *l, const double *
     double far = strange * UNLIKE * UNLIKE + beyond * beyond;
     e.deviation = sqrt(near + far);
     e.extrapolated = weights > fmax(UNCERTAIN, 3 * l->noise) || strange > 0.5 || outside > log2(BEYOND);
-    e.undecided = largest < UNDECIDED && between > l->noise * l->noise * e.ms * e.ms;
     double factor = exp(fmin(sqrt(l->quantile * l->quantile * near + Z90 * Z90 * far), log(WIDEST)));
     e.lo_ms = e.ms / factor;
     e.hi_ms = e.ms * factor;

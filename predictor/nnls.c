@@ -1,5 +1,4 @@
-/* Non-negative least squares (Lawson and Hanson 1974, chapter 23) on the normal equations, and the fit of a device
- * whose latencies are all known. */
+/* Non-negative least squares (Lawson and Hanson 1974, chapter 23) on the normal equations. */
 #include "adapt.h"
 
 #include <assert.h>

@@ -77,14 +77,13 @@ static size_t known_rows(const struct table *t, const struct experiment *e) {
 enum status sources_fit(struct sources *out, const struct table *t, const struct experiment *e, struct arena *arena,
                         struct diag *diag) {
     out->proxies = arena_array(arena, e->n_proxies, sizeof *out->proxies);
-    out->scale = arena_array(arena, e->n_proxies, sizeof *out->scale);
     out->onehot_weights = arena_array(arena, e->n_proxies, sizeof *out->onehot_weights);
     for (size_t i = 0; i < e->n_proxies; i++) {
         const struct column *c = &t->columns[e->proxies[i]];
         struct rows rows = measured_rows(c, 0, known_rows(t, e), arena);
         if (rows.n < 3) return diag_fail(diag, ST_DATA, "proxy \"%s\" has %zu measurements; 3 needed", c->name, rows.n);
         struct samples s = gather(t, c, rows.at, rows.n, arena);
-        double *weight = arena_array(arena, t->p, sizeof *weight), *scale = out->scale[i];
+        double *weight = arena_array(arena, t->p, sizeof *weight), *scale = arena_array(arena, FT_COUNT, sizeof *scale);
         for (size_t k = 0; k < s.n; k++)
             for (size_t j = 0; j < t->p; j++) scale[j] += s.x[0][k * t->p + j] / (double)s.n;
         struct fit fit = fit_source(&s, scale, SOURCE_TRIM, weight, NULL, arena);
@@ -216,7 +215,7 @@ static void predict_adaproxy(struct trial *t, const uint32_t *sampled, struct ar
     struct samples s = gather(table, t->target, sampled, t->e->samples, scratch);
     struct adaproxy model;
     adaproxy_fit(gather_onehot(table, sampled, s.n, scratch), s.y, s.n, table->encoding, t->sources->onehot_weights[0],
-                 &model, scratch);
+                 -1, &model, scratch);
     for (size_t i = 0; i < t->n_rows; i++)
         t->predicted[i] = adaproxy_predict(&model, table->onehot + t->rows[i] * table->encoding, table->encoding);
 }

@@ -51,8 +51,7 @@ struct score { /* means over the trials */
 
 /* What the experiments on a table share: the fits of its proxies. */
 struct sources {
-    struct proxy *proxies; /* by position in experiment->proxies */
-    double (*scale)[FT_COUNT];
+    struct proxy *proxies;   /* by position in experiment->proxies */
     double **onehot_weights; /* AdaProxy */
 };
 

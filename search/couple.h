@@ -2,7 +2,7 @@
  *
  * An element is (tensor, axis, index). Operators tie elements into classes (union-find) and freeze those that cannot be
  * removed. Everything that is not provably safe is frozen: a missing rule costs coverage, never correctness.
- * The graph must have its shapes, and a private copy of every initializer a use (privatise.c). */
+ * The graph must have its shapes, and a private copy of every initializer a use (prepare.c). */
 #ifndef COUPLE_H
 #define COUPLE_H
 

@@ -40,7 +40,6 @@ static bool *mac_weights(const struct graph *g, struct arena *arena) {
 struct signature {
     uint64_t hash;
     uint32_t class_;
-    bool weighs; /* has an element of a weight */
 };
 
 static int by_signature(const void *a, const void *b) {
@@ -49,7 +48,8 @@ static int by_signature(const void *a, const void *b) {
     return (x->class_ > y->class_) - (x->class_ < y->class_);
 }
 
-/* One signature a class that may go; axes come in one order, so equal multisets hash alike. */
+/* One signature a class that may go and has an element of a weight; axes come in one order, so equal multisets hash
+ * alike. */
 static size_t sign_classes(const struct coupling *c, const bool *weights, struct signature *out, struct arena *arena) {
     uint64_t *hashes = arena_array(arena, (size_t)c->n + 1, sizeof *hashes);
     bool *weighs = arena_array(arena, (size_t)c->n + 1, sizeof *weighs);
@@ -63,7 +63,7 @@ static size_t sign_classes(const struct coupling *c, const bool *weights, struct
         }
     size_t n = 0;
     for (uint32_t e = 0; e < c->n; e++)
-        if (hashes[e] && weighs[e] && !couple_is_frozen(c, e)) out[n++] = (struct signature){hashes[e], e, true};
+        if (hashes[e] && weighs[e] && !couple_is_frozen(c, e)) out[n++] = (struct signature){hashes[e], e};
     return n;
 }
 
@@ -101,23 +101,14 @@ static const char *name_of(const struct knobs *k, const struct group *group, con
     return "";
 }
 
-static int64_t gcd(int64_t a, int64_t b) {
-    while (b) {
-        int64_t r = a % b;
-        a = b;
-        b = r;
-    }
-    return a;
-}
-
 /* The fewest units whose removal keeps every axis a multiple of `align`, as far as it was one. */
 static void align_group(struct knobs *k, struct group *group) {
     int64_t step = 1;
     for (uint32_t i = 0; i < group->n_axes; i++) {
         int64_t size = couple_size(&k->coupling, group->axes[i].tensor, group->axes[i].axis);
-        int64_t unit = group->axes[i].per_unit, align = gcd(k->align, size);
-        int64_t need = align / gcd(align, unit);
-        step = step / gcd(step, need) * need;
+        int64_t unit = group->axes[i].per_unit, align = num_gcd(k->align, size);
+        int64_t need = align / num_gcd(align, unit);
+        step = step / num_gcd(step, need) * need;
     }
     int64_t keep = step > MIN_UNITS ? step : MIN_UNITS;
     int64_t most = ((int64_t)group->n_units - keep) / step;
@@ -134,7 +125,7 @@ static void mark_statistics(struct knobs *k) {
                     k->groups[g].statistics = true;
 }
 
-static int by_name(const void *a, const void *b) {
+static int by_first_unit(const void *a, const void *b) {
     const struct group *x = a, *y = b;
     return (x->units[0] > y->units[0]) - (x->units[0] < y->units[0]);
 }
@@ -152,7 +143,7 @@ static void find_groups(struct knobs *k, struct arena *arena) {
         k->groups = arena_grow(arena, k->groups, count, &cap, count + 1, sizeof *k->groups);
         k->groups[count++] = (struct group){.n_units = (uint32_t)(to - from), .units = units};
     }
-    if (count) qsort(k->groups, count, sizeof *k->groups, by_name);
+    if (count) qsort(k->groups, count, sizeof *k->groups, by_first_unit);
     k->n_groups = (uint32_t)count;
     find_axes(k, arena);
     for (uint32_t i = 0; i < k->n_groups; i++) {

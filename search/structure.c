@@ -108,15 +108,6 @@ static enum status make_probe(struct adjust *a) {
     return passes_run(&run, 1u << PASS_shape);
 }
 
-static int64_t gcd(int64_t a, int64_t b) {
-    while (b) {
-        int64_t r = a % b;
-        a = b;
-        b = r;
-    }
-    return a;
-}
-
 /* The fraction that turns `from` into `wanted` whatever the symbols are: wanted * den = from * num. */
 static bool fraction(struct graph *g, dim from, dim wanted, int64_t *num, int64_t *den) {
     const char *symbols[16];
@@ -127,7 +118,7 @@ static bool fraction(struct graph *g, dim from, dim wanted, int64_t *num, int64_
         w = dim_substitute(g, w, symbols[i], 5040 + (int64_t)i);
     }
     if (!dim_is_number(f) || !dim_is_number(w) || f.value <= 0 || w.value <= 0) return false;
-    int64_t common = gcd(f.value, w.value);
+    int64_t common = num_gcd(f.value, w.value);
     *num = w.value / common;
     *den = f.value / common;
     return dim_same(dim_mul(g, wanted, DIM(*den)), dim_mul(g, from, DIM(*num)));

@@ -23,7 +23,7 @@ Test(adaproxy, scaled_and_shifted_proxy) {
         y[i] = 5;
         for (size_t j = 0; j < P; j++) y[i] += 3 * x[i * P + j] * proxy[j];
     }
-    adaproxy_fit(x, y, 6, P, proxy, &model, &memory);
+    adaproxy_fit(x, y, 6, P, proxy, -1, &model, &memory);
     for (size_t i = 0; i < N; i++) cr_expect_float_eq(adaproxy_predict(&model, x + i * P, P), y[i], 1e-6);
 }
 
@@ -35,7 +35,7 @@ Test(adaproxy, corrects_single_weights) {
         y[i] = 1;
         for (size_t j = 0; j < P; j++) y[i] += x[i * P + j] * proxy[j] * (j == 2 ? 2.5 : 1);
     }
-    adaproxy_fit(x, y, N, P, proxy, &model, &memory);
+    adaproxy_fit(x, y, N, P, proxy, -1, &model, &memory);
     for (size_t i = 0; i < N; i++) cr_expect_float_eq(adaproxy_predict(&model, x + i * P, P), y[i], 0.02);
 }
 
@@ -51,7 +51,7 @@ Test(adaproxy, leave_one_out_is_exact) {
         y[i] = 10 + rng_normal(&rng);
         for (size_t j = 0; j < P; j++) y[i] += x[i * P + j] * proxy[j];
     }
-    adaproxy_fit(x, y, M, P, proxy, &model, &memory);
+    adaproxy_fit(x, y, M, P, proxy, -1, &model, &memory);
     for (size_t out = 0; out < M; out++) {
         double x_rest[M * P], y_rest[M];
         size_t n = 0;
@@ -61,7 +61,7 @@ Test(adaproxy, leave_one_out_is_exact) {
             y_rest[n++] = y[i];
         }
         struct adaproxy without;
-        adaproxy_solve(x_rest, y_rest, n, P, proxy, model.lambda, &without, &memory);
+        adaproxy_fit(x_rest, y_rest, n, P, proxy, model.lambda, &without, &memory);
         double e = adaproxy_predict(&without, x + out * P, P) - y[out];
         sum += e * e / M;
     }
@@ -73,7 +73,7 @@ Test(adaproxy, constant_proxy) {
     struct adaproxy model;
     one_hot(x, N, 5);
     for (size_t i = 0; i < N; i++) y[i] = 2 + x[i * P];
-    adaproxy_fit(x, y, N, P, flat, &model, &memory);
+    adaproxy_fit(x, y, N, P, flat, -1, &model, &memory);
     for (size_t i = 0; i < N; i++) cr_expect_float_eq(adaproxy_predict(&model, x + i * P, P), y[i], 0.05);
 }
 
