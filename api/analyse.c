@@ -139,36 +139,35 @@ enum status model_analyse(ol_model *m) {
     return m->analysis;
 }
 
-static enum status fail_unnamed(ol_model *m, const struct tensor *t) {
+static enum status fail_unnamed(const struct graph *g, const struct tensor *t, struct diag *diag) {
     const char *shape = "";
     for (int32_t i = 0; i < t->rank; i++)
         shape = dim_is_number(t->dims[i])
-                    ? arena_printf(&m->base.arena, "%s%s%lld", shape, i ? "x" : "", (long long)t->dims[i].value)
-                    : arena_printf(&m->base.arena, "%s%sN", shape, i ? "x" : "");
-    return diag_fail(&m->base.diag, ST_SHAPE, "%s: input \"%s\" has %s; give --shape %s=%s", m->graph->path, t->name,
+                    ? arena_printf(diag->arena, "%s%s%lld", shape, i ? "x" : "", (long long)t->dims[i].value)
+                    : arena_printf(diag->arena, "%s%sN", shape, i ? "x" : "");
+    return diag_fail(diag, ST_SHAPE, "%s: input \"%s\" has %s; give --shape %s=%s", g->path, t->name,
                      t->rank < 0 ? "unknown rank" : "open dimensions without a name", t->name,
                      t->rank < 0 ? "1x3x224x224, say" : shape);
 }
 
-static enum status fail_symbols(ol_model *m, const char *const *symbols, size_t n) {
+static enum status fail_symbols(const struct graph *g, const char *const *symbols, size_t n, struct diag *diag) {
     const char *names = "", *options = "";
     for (size_t i = 0; i < n; i++) {
-        names = arena_printf(&m->base.arena, "%s%s%s", names, i ? ", " : "", symbols[i]);
-        options = arena_printf(&m->base.arena, "%s --dim %s=N", options, symbols[i]);
+        names = arena_printf(diag->arena, "%s%s%s", names, i ? ", " : "", symbols[i]);
+        options = arena_printf(diag->arena, "%s --dim %s=N", options, symbols[i]);
     }
-    return diag_fail(&m->base.diag, ST_SHAPE, "%s: the inputs leave %s open; give%s", m->graph->path, names, options);
+    return diag_fail(diag, ST_SHAPE, "%s: the inputs leave %s open; give%s", g->path, names, options);
 }
 
-enum status model_check_closed(ol_model *m) {
+enum status check_closed(const struct graph *g, struct diag *diag) {
     const char *symbols[64];
-    const struct graph *g = m->graph;
     size_t n = open_symbols(g, symbols, COUNT_OF(symbols));
-    if (n) return fail_symbols(m, symbols, n);
+    if (n) return fail_symbols(g, symbols, n, diag);
     for (uint32_t i = 0; i < g->bodies[0].n_inputs; i++) {
         const struct tensor *t = &g->tensors[g->bodies[0].inputs[i]];
         bool is_open = t->kind == TY_TENSOR && t->rank == RANK_UNKNOWN;
         for (int32_t k = 0; k < t->rank && t->kind == TY_TENSOR; k++) is_open |= !dim_is_number(t->dims[k]);
-        if (is_open) return fail_unnamed(m, t);
+        if (is_open) return fail_unnamed(g, t, diag);
     }
     return ST_OK;
 }

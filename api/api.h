@@ -82,7 +82,7 @@ double monotonic_ms(void);
 /* Binds open sizes and runs the passes that depend on no target; once. */
 enum status model_analyse(ol_model *) MUST_CHECK;
 /* Fails when an input's size is open: the message names the symbols and the options that bind them. */
-enum status model_check_closed(ol_model *) MUST_CHECK;
+enum status check_closed(const struct graph *, struct diag *) MUST_CHECK;
 /* The kernels a runtime launches, with their features; cached. */
 enum status model_lower(ol_model *, const struct runtime *, const struct lowered **) MUST_CHECK;
 /* Parses a list of passes; ST_USAGE names the one that is not known. */

@@ -89,7 +89,7 @@ enum status model_predict(ol_model *m, const struct target *t, const ol_estimate
     const struct lowered *own;
     struct estimate estimate;
     TRY(model_analyse(m));
-    TRY(model_check_closed(m));
+    TRY(check_closed(m->graph, &m->base.diag));
     TRY(gather(m, t, &input, &own));
     TRY(predict(t, &input, &m->base.arena, &estimate, &m->base.diag));
     warn_of_data(m, t, own->workload);

@@ -51,11 +51,7 @@ static enum status bind_sizes(struct model_search *ms) {
     struct run run = {.graph = ms->sized, .scratch = &s->base.arena, .diag = &s->base.diag, .bind = &named};
     TRY(pass_bind(&run));
     TRY(infer(ms->sized, &rest, &s->base.arena, &s->base.diag));
-    const char *symbols[16];
-    size_t n = open_symbols(ms->sized, symbols, COUNT_OF(symbols));
-    if (!n) return ST_OK;
-    return diag_fail(&s->base.diag, ST_SHAPE, "%s: the inputs leave %s open; give --dim %s=N", ms->sized->path,
-                     symbols[0], symbols[0]);
+    return check_closed(ms->sized, &s->base.diag);
 }
 
 /* Genes: steps of every group, every drop, every crop, and of the resolution where it can be turned. */

@@ -72,6 +72,7 @@ static enum status run(ol_search *s, const ol_search_request *r, const ol_search
 ol_status ol_search_run(ol_context *context, const ol_search_request *r, const ol_search_result **out,
                         ol_search **search) {
     ol_search *s = *search = object_new(context, sizeof *s);
+    *out = NULL;
     if (!s) return OL_EMEMORY;
     if (setjmp(s->base.oom)) {
         search_workers_free(*search);
@@ -85,6 +86,8 @@ ol_status ol_search_run(ol_context *context, const ol_search_request *r, const o
 ol_status ol_search_knobs(ol_context *context, const ol_search_request *r, const ol_knob **knobs, size_t *count,
                           ol_search **search) {
     ol_search *s = *search = object_new(context, sizeof *s);
+    *knobs = NULL;
+    *count = 0;
     if (!s) return OL_EMEMORY;
     if (setjmp(s->base.oom)) {
         search_workers_free(*search);

@@ -47,7 +47,7 @@ static enum status arch_row(ol_study *s, const struct space *space, const struct
 
 static enum status lower_views(ol_model *model, struct matrix *m, size_t row) {
     TRY(model_analyse(model));
-    TRY(model_check_closed(model));
+    TRY(check_closed(model->graph, &model->base.diag));
     for (size_t v = 0; v < m->n_views; v++) {
         struct runtime runtime = space_runtime;
         const struct lowered *lowered;

@@ -88,6 +88,27 @@ Test(base, arena_jumps_when_memory_runs_out) {
     cr_assert_eq(counted.live, 0);
 }
 
+/* What is inside goes with it, by a reset, at the end and where memory runs out half way. */
+Test(base, arenas_inside_others) {
+    struct counted counted = {.left = 12};
+    struct allocator hooks = {counted_alloc, counted_free, &counted};
+    struct arena own;
+    jmp_buf on_oom;
+    arena_init(&own, &hooks, &on_oom);
+    if (!setjmp(on_oom)) {
+        struct arena *inner = arena_inside(&own), *innermost = arena_inside(inner);
+        arena_alloc(innermost, 1 << 20);
+        arena_free(innermost); /* early, too */
+        arena_reset(&own);
+        cr_assert_eq(counted.live, 1);
+        inner = arena_inside(&own), innermost = arena_inside(inner);
+        for (;;) arena_alloc(innermost, 1 << 20);
+    }
+    cr_assert_gt(counted.live, 3);
+    arena_free(&own);
+    cr_assert_eq(counted.live, 0);
+}
+
 Test(base, vectors_grow) {
     struct list {
         size_t n_items, cap_items;
@@ -394,6 +415,9 @@ Test(files, tables) {
     cr_assert_eq(csv.lines[1], 6);
     cr_assert_eq(csv_column(&csv, "ms"), 1);
     cr_assert_eq(csv_column(&csv, "absent"), NONE);
+    put("t", "\xEF\xBB\xBFname,ms\na,1\n"); /* as spreadsheets mark UTF-8 */
+    cr_assert_eq(csv_read(&csv, "t", &arena, &diag), ST_OK, "%s", diag.message);
+    cr_assert_eq(csv_column(&csv, "name"), 0);
 }
 
 Test(files, tables_that_are_none) {
