@@ -76,6 +76,7 @@ static void print_whole(ol_target *const *targets, size_t n, FILE *out) {
         print_member(out, "hardware", t->hardware);
         print_member(out, "source", t->source);
         print_member(out, "validation", t->validation ? t->validation : validation_of(t));
+        print_member(out, "costs in", t->path);
     }
 }
 
