@@ -162,7 +162,7 @@ class Kept(unittest.TestCase):
         os.environ["TMPDIR"] = self.folder
         self.addCleanup(os.environ.pop, "TMPDIR")
         found = json.loads(harness.run("search", self.model, "-t", TARGET, "--budget", "0.5", "--risk", "0.5", "--plan",
-                                       "--evaluations", "1", "-f", "json", "--score-cmd",
+                                       "--evaluations", "24", "-f", "json", "--score-cmd",
                                        "cat {} {}.data | wc -c").stdout)
         self.assertTrue(found["met"])
         self.assertGreater(found["chosen"]["score"], 2000)
