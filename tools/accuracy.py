@@ -236,7 +236,7 @@ def main():
                "chosen by the known devices among a dozen ways (FBNet 0.855 to 0.857, planned 0.882 to 0.883), with "
                "`2080ti_32` on Once-for-all networks and the table of one proxy in sight; the latter pays for it (10 random "
                "samples 0.934 to 0.932, 70 samples 0.973 to 0.972). One that is off by a factor of five from what the mean device makes "
-               "of it starts without trust: no figure here changes by more than 0.0001, and a latency in seconds among "
+               "of it starts without trust: no SRCC here changes by more than 0.001, and a latency in seconds among "
                "milliseconds no longer spoils the rest. Proxies that one thing limits are 0.3 times as likely as "
                "measured ones beforehand, and the widest prior is gone: with the known devices both change nothing, with one "
                "proxy little. Tried and left: "
