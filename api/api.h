@@ -43,9 +43,9 @@ struct ol_target {
     ol_target_info info;
 };
 
-/* The file of a target: `name` itself when it ends in ".json", else NAME.json in the first folder that has it. */
 /* Names of all that are found, sorted. */
 const char *const *target_list(const ol_context *, struct arena *, size_t *n);
+/* The file of a target: `name` itself when it ends in ".json", else NAME.json in the first folder that has it. */
 enum status target_find(const ol_context *, const char *name, const char **path, struct arena *,
                         struct diag *) MUST_CHECK;
 const char *cpu_table_path(void); /* of the CPUs behind llvm: targets */

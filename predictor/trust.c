@@ -3,10 +3,10 @@
 
 #define FREEDOM      2 /* degrees of freedom of errors far out (Student's t; Lange, Little and Taylor, JASA 84, 1989) */
 #define TRUST_ROUNDS 8 /* of fitting and weighing, at most */
-#define SETTLED      0.05 /* moved by less than this, they are not weighed again */
-#define NOTHING      1e-12
-#define FAR_OFF      5   /* factor from the others, measured by the mean device, that is not believed at first */
-#define ALIKE        1.5 /* factor between graph views up to which they say the same of a network */
+#define SETTLED      0.05  /* moved by less than this, they are not weighed again */
+#define NOTHING      1e-12 /* the trust of a plain mistake: above 0, for logarithms and quotients */
+#define FAR_OFF      5     /* factor from the others, measured by the mean device, that is not believed at first */
+#define ALIKE        1.5   /* factor between graph views up to which they say the same of a network */
 
 /* What the mean of all devices predicts, unscaled, in the view of a row that says least and in the one that says most.
  */
