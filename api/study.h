@@ -53,7 +53,9 @@ enum status study_reference(ol_study *, const struct networks *, const struct sa
 
 /* ---- study_proxy.c ---- */
 
-/* The proxies by name; "auto" is every target with fitted weights. */
-enum status study_proxies(ol_study *, const char *const *names, size_t n_names, struct proxy **, size_t *n) MUST_CHECK;
+/* The proxies by name; "auto" is every measured target. `partial`: each followed by what was fitted without one of its
+ * spaces, if it has several. */
+enum status study_proxies(ol_study *, const char *const *names, size_t n_names, bool partial, struct proxy **,
+                          size_t *n) MUST_CHECK;
 
 #endif

@@ -23,6 +23,7 @@ struct learning {
     struct proxy *proxies;
     size_t n_proxies;
     double rescaling;
+    struct arena *scratch; /* of one fold at a time */
 };
 
 static struct samples subset(const struct samples *s, const uint32_t *rows, size_t n, struct arena *arena) {
@@ -108,21 +109,21 @@ static struct errors errors_new(size_t n, struct arena *arena) {
     return (struct errors){0, arena_array(arena, n + 1, sizeof(double)), arena_array(arena, n + 1, sizeof(double))};
 }
 
-/* Learns from some rows and adds the errors on others. */
-static void learn_and_test(struct learning *l, const uint32_t *known, size_t n_known, const uint32_t *tested,
-                           size_t n_tested, struct errors *e) {
-    struct arena *scratch = arena_inside(&l->study->base.arena);
-    struct linear linear;
-    struct samples rows = subset(&l->rows, known, n_known, scratch);
-    learn(l, &rows, &linear, scratch);
-    for (size_t i = 0; i < n_tested; i++) {
+static void learn_some(struct learning *l, const uint32_t *known, size_t n, struct linear *out) {
+    arena_reset(l->scratch);
+    struct samples rows = subset(&l->rows, known, n, l->scratch);
+    learn(l, &rows, out, l->scratch);
+}
+
+static void add_errors(const struct learning *l, const struct linear *linear, const uint32_t *tested, size_t n,
+                       struct errors *e) {
+    for (size_t i = 0; i < n; i++) {
         const double *row[VIEW_COUNT];
         for (size_t v = 0; v < VIEW_COUNT; v++) row[v] = l->rows.x[v < l->rows.n_views ? v : 0] + tested[i] * l->rows.p;
-        struct linear_estimate estimate = linear_predict_row(&linear, row);
+        struct linear_estimate estimate = linear_predict_row(linear, row);
         e->ratio[e->n] = log(l->rows.y[tested[i]] / estimate.ms);
         e->deviation[e->n++] = estimate.deviation;
     }
-    arena_free(scratch);
 }
 
 static double mape_of(const struct errors *e) {
@@ -161,10 +162,13 @@ static double quantile_of(const struct errors *e, struct arena *arena) {
 }
 
 /* Each space in turn is predicted from the others. */
-static const char *leave_spaces_out(struct learning *l, const struct space **seen, size_t n_seen, struct arena *arena) {
+static const char *leave_spaces_out(struct learning *l, const struct space **seen, size_t n_seen, struct linear *out,
+                                    struct arena *arena) {
     const char *text = "";
+    struct linear *linear = arena_alloc(arena, sizeof *linear);
     uint32_t *known = arena_array(arena, l->rows.n + 1, sizeof *known);
     uint32_t *tested = arena_array(arena, l->rows.n + 1, sizeof *tested);
+    out->partial = arena_array(arena, n_seen, sizeof *out->partial);
     for (size_t k = 0; k < n_seen; k++) {
         struct errors e = errors_new(l->rows.n, arena);
         size_t n_known = 0, n_tested = 0;
@@ -173,7 +177,9 @@ static const char *leave_spaces_out(struct learning *l, const struct space **see
                 tested[n_tested++] = (uint32_t)i;
             else
                 known[n_known++] = (uint32_t)i;
-        learn_and_test(l, known, n_known, tested, n_tested, &e);
+        learn_some(l, known, n_known, linear);
+        add_errors(l, linear, tested, n_tested, &e);
+        out->partial[out->n_partial++] = linear_partial(linear, seen[k]->name);
         text = arena_printf(arena, "%s%s\"%s\":%s", text, k ? "," : "", seen[k]->name, summary(&e, Z90, arena));
     }
     return text;
@@ -189,18 +195,21 @@ static size_t spaces_of(const struct networks *list, const struct space **seen, 
     return n;
 }
 
-static const char *validate_full(struct learning *l, double *quantile, double *mape, struct arena *arena) {
+/* Sets the quantile and what is learned without one of several spaces. */
+static const char *validate_full(struct learning *l, struct linear *out, double *mape, struct arena *arena) {
     const struct space *seen[8];
     size_t n = l->rows.n, held = n / HOLDOUT, n_seen = spaces_of(&l->networks, seen, COUNT_OF(seen));
     uint32_t *rows = arena_array(arena, n, sizeof *rows);
     struct errors e = errors_new(n, arena);
+    struct linear *linear = arena_alloc(arena, sizeof *linear);
     shuffle(rows, n, l->spec->seed);
-    learn_and_test(l, rows + held, n - held, rows, held, &e);
-    *quantile = quantile_of(&e, arena);
+    learn_some(l, rows + held, n - held, linear);
+    add_errors(l, linear, rows, held, &e);
+    out->quantile = quantile_of(&e, arena);
     *mape = mape_of(&e);
-    const char *text = arena_printf(arena, "\"held_out\":%s", summary(&e, *quantile, arena));
+    const char *text = arena_printf(arena, "\"held_out\":%s", summary(&e, out->quantile, arena));
     if (n_seen < 2) return text;
-    return arena_printf(arena, "%s,\"left_out_space\":{%s}", text, leave_spaces_out(l, seen, n_seen, arena));
+    return arena_printf(arena, "%s,\"left_out_space\":{%s}", text, leave_spaces_out(l, seen, n_seen, out, arena));
 }
 
 /* The published method has no interval: errors of networks left out say how wide one must be (split conformal
@@ -211,19 +220,22 @@ static double quantile_adaproxy(const struct errors *e, size_t rows, struct aren
     return e->n ? fmax(least, order_statistic(z, e->n, fmin(1, 0.9 * (double)(e->n + 1) / (double)e->n))) : least;
 }
 
-static const char *validate_few(struct learning *l, double *quantile, double *mape, struct arena *arena) {
+static const char *validate_few(struct learning *l, struct linear *out, double *mape, struct arena *arena) {
     size_t n = l->rows.n;
+    struct linear *linear = arena_alloc(arena, sizeof *linear);
     uint32_t *known = arena_array(arena, n, sizeof *known);
     struct errors e = errors_new(n, arena);
-    for (uint32_t out = 0; out < n; out++) {
+    for (uint32_t row = 0; row < n; row++) {
         size_t kept = 0;
         for (uint32_t i = 0; i < n; i++)
-            if (i != out) known[kept++] = i;
-        if (sample_trust(&l->rows, out) >= MISTAKEN) learn_and_test(l, known, kept, &out, 1, &e);
+            if (i != row) known[kept++] = i;
+        if (sample_trust(&l->rows, row) < MISTAKEN) continue;
+        learn_some(l, known, kept, linear);
+        add_errors(l, linear, &row, 1, &e);
     }
     *mape = mape_of(&e);
-    if (l->method == METHOD_ADAPROXY) *quantile = quantile_adaproxy(&e, n, arena);
-    return arena_printf(arena, "\"leave_one_out\":%s", summary(&e, *quantile, arena));
+    if (l->method == METHOD_ADAPROXY) out->quantile = quantile_adaproxy(&e, n, arena);
+    return arena_printf(arena, "\"leave_one_out\":%s", summary(&e, out->quantile, arena));
 }
 
 /* ---- The new target ---- */
@@ -231,7 +243,8 @@ static const char *validate_few(struct learning *l, double *quantile, double *ma
 static const char *join_proxies(const struct learning *l, struct arena *arena) {
     const char *text = "";
     for (size_t i = 0; i < l->n_proxies; i++)
-        text = arena_printf(arena, "%s%s\"%s\"", text, i ? "," : "", l->proxies[i].name);
+        if (!l->proxies[i].without)
+            text = arena_printf(arena, "%s%s\"%s\"", text, *text ? "," : "", l->proxies[i].name);
     return text;
 }
 
@@ -253,26 +266,25 @@ static void describe(struct learning *l, const char *validation, struct target *
 
 static enum status learn_target(struct learning *l, ol_adapted *out) {
     struct arena *arena = &l->study->base.arena;
-    struct target target = {0};
+    struct target target = {.linear = arena_alloc(arena, sizeof *target.linear)};
+    struct linear *linear = target.linear;
     const char *validation = "";
-    double quantile = 0;
     out->loo_mape = NAN;
-    if (l->full && l->rows.n >= HOLDOUT_ROWS) validation = validate_full(l, &quantile, &out->loo_mape, arena);
-    target.linear = arena_alloc(arena, sizeof *target.linear);
-    learn(l, &l->rows, target.linear, arena);
+    learn(l, &l->rows, linear, arena);
     out->rescaling = l->rescaling;
     if (l->method == METHOD_ADAPROXY && l->rows.n <= 3) /* so few fit anything */
-        target.linear->noise = fmax(target.linear->noise, UNSAID);
-    if (quantile > 0) target.linear->quantile = quantile;
-    if (!l->full && l->rows.n <= LOO_ROWS && l->rows.n > 3)
-        validation = validate_few(l, &target.linear->quantile, &out->loo_mape, arena);
-    if (!linear_is_finite(target.linear))
+        linear->noise = fmax(linear->noise, UNSAID);
+    if (l->full && l->rows.n >= HOLDOUT_ROWS)
+        validation = validate_full(l, linear, &out->loo_mape, arena);
+    else if (!l->full && l->rows.n <= LOO_ROWS && l->rows.n > 3)
+        validation = validate_few(l, linear, &out->loo_mape, arena);
+    if (!linear_is_finite(linear))
         return diag_fail(&l->study->base.diag, ST_DATA, "%s: no finite weights explain these latencies",
                          l->spec->measurements);
     describe(l, validation, &target, arena);
     out->rows = l->rows.n;
-    out->noise = target.linear->noise;
-    memcpy(out->view_share, target.linear->share, sizeof out->view_share);
+    out->noise = linear->noise;
+    memcpy(out->view_share, linear->share, sizeof out->view_share);
     return target_save(&target, l->spec->output, &l->study->base.diag);
 }
 
@@ -289,7 +301,7 @@ static enum status adapt(struct learning *l, ol_adapted *out) {
     if (!spec->output) return diag_fail(diag, ST_USAGE, "name the file of the new target");
     if (!spec->name || !is_name(spec->name)) return diag_fail(diag, ST_USAGE, "name the new target, in printable text");
     TRY(study_method(spec->method, &l->method, diag));
-    TRY(study_proxies(l->study, spec->proxies, spec->n_proxies, &l->proxies, &l->n_proxies));
+    TRY(study_proxies(l->study, spec->proxies, spec->n_proxies, l->method == METHOD_BANK, &l->proxies, &l->n_proxies));
     l->full = l->n_proxies == 0 && strcmp(spec->proxies[0], "none") == 0;
     if (l->method == METHOD_ADAPROXY && l->n_proxies != 1)
         return diag_fail(diag, ST_USAGE, "method adaproxy takes one proxy, not %zu", l->n_proxies);
@@ -310,7 +322,7 @@ ol_status ol_adapt(ol_context *context, const ol_adaptation *spec, const ol_adap
     *adapted = NULL;
     if (!s) return OL_EMEMORY;
     if (setjmp(s->base.oom)) return object_out_of_memory(&(*out)->base);
-    struct learning l = {.study = s, .spec = spec};
+    struct learning l = {.study = s, .spec = spec, .scratch = arena_inside(&s->base.arena)};
     ol_adapted *answer = arena_alloc(&s->base.arena, sizeof *answer);
     *answer = (ol_adapted){.name = spec->name, .path = spec->output};
     enum status status = adapt(&l, answer);

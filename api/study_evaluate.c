@@ -84,7 +84,7 @@ static enum status named_proxies(struct evaluation *e, size_t *columns, size_t *
             return no_column(e, spec->proxies[i]);
     }
     if (!n) return ST_OK;
-    TRY(study_proxies(e->study, targets, n, &fitted, &e->experiment.n_fitted));
+    TRY(study_proxies(e->study, targets, n, true, &fitted, &e->experiment.n_fitted));
     e->experiment.fitted = fitted;
     return ST_OK;
 }
@@ -199,9 +199,10 @@ static const ol_scores *show(const struct evaluation *e) {
     ol_scores *scores = arena_alloc(arena, sizeof *scores);
     size_t n = e->experiment.n_proxies + e->experiment.n_fitted;
     const char **proxies = arena_array(arena, n, sizeof *proxies);
-    for (size_t i = 0; i < n; i++)
-        proxies[i] = i < e->experiment.n_proxies ? e->table.columns[e->experiment.proxies[i]].name
-                                                 : e->experiment.fitted[i - e->experiment.n_proxies].name;
+    n = 0;
+    for (size_t i = 0; i < e->experiment.n_proxies; i++) proxies[n++] = e->table.columns[e->experiment.proxies[i]].name;
+    for (size_t i = 0; i < e->experiment.n_fitted; i++)
+        if (!e->experiment.fitted[i].without) proxies[n++] = e->experiment.fitted[i].name;
     *scores = (ol_scores){.space = e->space->name,
                           .method = method_name(e->experiment.method),
                           .protocol = protocol_name(e->experiment.protocol),

@@ -34,7 +34,7 @@ static enum status plan(ol_study *s, const ol_planning *spec, ol_plan *out) {
     size_t n_proxies;
     if (spec->count < 1 || spec->count > spec->n_candidates)
         return diag_fail(&o->diag, ST_USAGE, "%zu of %zu candidates cannot be chosen", spec->count, spec->n_candidates);
-    TRY(study_proxies(s, spec->proxies, spec->n_proxies, &proxies, &n_proxies));
+    TRY(study_proxies(s, spec->proxies, spec->n_proxies, true, &proxies, &n_proxies));
     TRY(list_candidates(s, spec, &list));
     TRY(study_rows(s, &list, &rows));
     if (list.n < spec->count)

@@ -6,6 +6,7 @@
 struct proxies {
     size_t n_at, cap_at;
     struct proxy *at;
+    bool partial; /* with what was fitted without one of a target's spaces */
 };
 
 static void add_proxy(ol_study *s, struct proxies *list, const struct target *t) {
@@ -14,6 +15,12 @@ static void add_proxy(ol_study *s, struct proxies *list, const struct target *t)
     linear_weights(t->linear, weight);
     memcpy(proxy.share, t->linear->share, sizeof proxy.share);
     PUSH(&s->base.arena, list, at, proxy);
+    for (size_t i = 0; list->partial && i < t->linear->n_partial; i++) {
+        const struct partial *part = &t->linear->partial[i];
+        proxy = (struct proxy){.name = t->name, .without = part->without, .weight = part->weight, .noise = part->noise};
+        proxy.share[part->view] = 1;
+        PUSH(&s->base.arena, list, at, proxy);
+    }
 }
 
 static enum status load(ol_study *s, const char *name, struct target **target, struct diag *diag) {
@@ -50,8 +57,9 @@ static void open_all(ol_study *s, struct proxies *list) {
     }
 }
 
-enum status study_proxies(ol_study *s, const char *const *names, size_t n_names, struct proxy **proxies, size_t *n) {
-    struct proxies list = {0};
+enum status study_proxies(ol_study *s, const char *const *names, size_t n_names, bool partial, struct proxy **proxies,
+                          size_t *n) {
+    struct proxies list = {.partial = partial};
     if (!n_names) return diag_fail(&s->base.diag, ST_USAGE, "name a proxy: a target, \"auto\", or \"none\"");
     if (n_names == 1 && strcmp(names[0], "auto") == 0) {
         open_all(s, &list);

@@ -12,6 +12,13 @@ struct cJSON;
 
 /* ---- linear.c: the model of measured and adapted targets ---- */
 
+struct partial {         /* the same device by fewer of its measurements: how far its weights depend on them */
+    const char *without; /* the search space that took no part */
+    enum view view;
+    double noise;              /* relative error of the fit */
+    double weight[FT_LEARNED]; /* ms a unit, never negative */
+};
+
 struct linear {
     double share[VIEW_COUNT];                   /* probability that the runtime follows this graph view; sums to 1 */
     double weight[VIEW_COUNT][FT_LEARNED];      /* ms a unit of the feature, any sign; of views with share > 0 */
@@ -22,7 +29,8 @@ struct linear {
     double familiar;                            /* relative deviation that the weights' covariance leaves on networks
                                                    like those measured; 0: unknown */
     double lowest_ms, highest_ms;               /* range of the latencies it was fitted on; 0: unknown */
-    size_t samples;
+    size_t samples, n_partial;
+    struct partial *partial; /* of a fit on several spaces, one for each of them */
 };
 
 struct linear_estimate {
@@ -44,6 +52,9 @@ struct linear_estimate linear_predict(const struct linear *, const struct featur
 struct linear_estimate linear_predict_row(const struct linear *, const double *const rows[VIEW_COUNT]);
 /* The expected non-negative weights over the views: what a kernel's features are multiplied by for a breakdown. */
 void linear_weights(const struct linear *, double weight[FT_COUNT]);
+
+/* What was learned without one of the spaces. */
+struct partial linear_partial(const struct linear *, const char *without);
 
 /* ---- Samples: rows of features in every view ---- */
 
@@ -103,6 +114,7 @@ void safe_fit(const struct samples *, enum view, const double *prior, double noi
 
 struct proxy {
     const char *name;
+    const char *without;  /* the space that took no part in its fit; NULL: it is all there is of the device */
     const double *weight; /* p, ms a unit */
     const double *scale;  /* p: feature means where it was measured; NULL: those of the bank's reference */
     double share[VIEW_COUNT];

@@ -103,11 +103,32 @@ static enum status read_covariance(struct linear *l, const cJSON *object, const 
     return ST_OK;
 }
 
+static enum status read_partial(struct linear *l, const cJSON *list, const char *where, struct arena *arena,
+                                struct diag *diag) {
+    const cJSON *item;
+    l->partial = arena_array(arena, (size_t)cJSON_GetArraySize(list) + 1, sizeof *l->partial);
+    cJSON_ArrayForEach(item, list) {
+        struct partial *part = &l->partial[l->n_partial++];
+        const char *without = json_string_or(item, "without", "");
+        part->without = arena_strndup(arena, without, strlen(without));
+        if (!view_parse(json_string_or(item, "view", ""), &part->view))
+            return diag_fail(diag, ST_TARGET, "%s: linear: a view is \"kept\", \"prune\" or \"full\"", where);
+        TRY(json_number(item, "noise", &part->noise, where, diag));
+        if (part->noise < 0) return diag_fail(diag, ST_TARGET, "%s: linear: negative noise", where);
+        TRY(read_weights(cJSON_GetObjectItemCaseSensitive(item, "weights"), where, part->weight, diag));
+        for (size_t j = 0; j < FT_LEARNED; j++)
+            if (part->weight[j] < 0)
+                return diag_fail(diag, ST_TARGET, "%s: linear: a partial weight is negative", where);
+    }
+    return ST_OK;
+}
+
 enum status linear_read(struct linear **out, const cJSON *object, const char *where, struct arena *arena,
                         struct diag *diag) {
     struct linear *l = arena_alloc(arena, sizeof *l);
     TRY(read_views(l, cJSON_GetObjectItemCaseSensitive(object, "views"), where, diag));
     TRY(read_covariance(l, object, where, arena, diag));
+    TRY(read_partial(l, cJSON_GetObjectItemCaseSensitive(object, "partial"), where, arena, diag));
     TRY(json_number(object, "noise", &l->noise, where, diag));
     l->quantile = json_number_or(object, "quantile", Z90);
     l->familiar = json_number_or(object, "familiar", 0);
@@ -126,6 +147,8 @@ bool linear_is_finite(const struct linear *l) {
         for (size_t j = 0; j < FT_LEARNED; j++) sum += fabs(l->weight[v][j]) + fabs(l->safe[v][j]);
     }
     for (size_t i = 0; i < FT_LEARNED * FT_LEARNED; i++) sum += fabs(l->covariance[i]);
+    for (size_t i = 0; i < l->n_partial; i++)
+        for (size_t j = 0; j < FT_LEARNED; j++) sum += l->partial[i].weight[j];
     return isfinite(sum);
 }
 
@@ -139,6 +162,18 @@ static void write_weights(cJSON *view, const char *name, const double *weight) {
     cJSON *weights = cJSON_AddObjectToObject(view, name);
     for (size_t j = 0; j < FT_LEARNED; j++)
         if (weight[j] != 0) cJSON_AddNumberToObject(weights, feature_name((enum feature)j), weight[j]);
+}
+
+static void write_partial(cJSON *object, const struct linear *l) {
+    cJSON *list = cJSON_AddArrayToObject(object, "partial");
+    for (size_t i = 0; i < l->n_partial; i++) {
+        cJSON *part = cJSON_CreateObject();
+        cJSON_AddItemToArray(list, part);
+        cJSON_AddStringToObject(part, "without", l->partial[i].without);
+        cJSON_AddStringToObject(part, "view", view_name(l->partial[i].view));
+        cJSON_AddNumberToObject(part, "noise", l->partial[i].noise);
+        write_weights(part, "weights", l->partial[i].weight);
+    }
 }
 
 void linear_write(cJSON *object, const struct linear *l) {
@@ -158,6 +193,7 @@ void linear_write(cJSON *object, const struct linear *l) {
     cJSON_AddNumberToObject(object, "lowest_ms", l->lowest_ms);
     cJSON_AddNumberToObject(object, "highest_ms", l->highest_ms);
     cJSON_AddNumberToObject(object, "samples", (double)l->samples);
+    if (l->n_partial) write_partial(object, l);
     cJSON *names = cJSON_AddArrayToObject(object, "features"), *triangle = cJSON_AddArrayToObject(object, "covariance");
     for (size_t i = 0; i < FT_LEARNED; i++) {
         if (!is_used(l, i)) continue;
@@ -242,6 +278,16 @@ void linear_weights(const struct linear *l, double weight[FT_COUNT]) {
     for (size_t v = 0; v < VIEW_COUNT; v++)
         for (size_t j = 0; j < FT_LEARNED; j++) weight[j] += l->share[v] * l->safe[v][j];
     for (size_t i = 0; i < COUNT_OF(kin); i++) weight[kin[i].feature] = weight[kin[i].kin];
+}
+
+struct partial linear_partial(const struct linear *l, const char *without) {
+    struct partial part = {.without = without, .noise = l->noise};
+    double weight[FT_COUNT];
+    linear_weights(l, weight);
+    memcpy(part.weight, weight, sizeof part.weight);
+    for (size_t v = 1; v < VIEW_COUNT; v++)
+        if (l->share[v] > l->share[part.view]) part.view = (enum view)v;
+    return part;
 }
 
 /* ---- From what was learned ---- */

@@ -40,6 +40,7 @@ static void first_trust(const struct bank *b, const struct samples *s, double *t
 
 void bank_trust(const struct bank *b, const struct samples *s, double *trust, struct arena *arena) {
     struct samples trusted = *s;
+    struct arena *scratch = arena_inside(arena);
     double *ms = arena_array(arena, s->n, sizeof *ms);
     trusted.trust = trust;
     first_trust(b, s, trust, arena);
@@ -47,7 +48,8 @@ void bank_trust(const struct bank *b, const struct samples *s, double *trust, st
     for (int round = 0; round < TRUST_ROUNDS && moved > SETTLED; round++) {
         struct posterior post;
         moved = 0;
-        bank_posterior(b, &trusted, false, &post, arena);
+        arena_reset(scratch);
+        bank_posterior(b, &trusted, false, &post, scratch);
         posterior_predict(&post, s, ms, NULL);
         for (size_t i = 0; i < s->n; i++) {
             double z = (ms[i] / s->y[i] - 1) / post.noise;

@@ -56,6 +56,10 @@ static struct linear some_linear(void) {
 
 Test(linear, survives_its_file) {
     struct linear l = some_linear(), *read;
+    struct partial part = linear_partial(&l, "fbnet");
+    l.partial = &part;
+    l.n_partial = 1;
+    cr_expect_eq(part.view, VIEW_PRUNE);
     cJSON *object = cJSON_CreateObject();
     linear_write(object, &l);
     char *text = cJSON_Print(object);
@@ -67,6 +71,12 @@ Test(linear, survives_its_file) {
         cr_expect_float_eq(read->safe[VIEW_PRUNE][j], l.safe[VIEW_PRUNE][j], 1e-14 * l.safe[VIEW_PRUNE][j]);
     cr_expect_eq(read->noise, l.noise);
     cr_expect_eq(read->samples, l.samples);
+    cr_assert_eq(read->n_partial, 1);
+    cr_expect_str_eq(read->partial[0].without, "fbnet");
+    cr_expect_eq(read->partial[0].view, VIEW_PRUNE);
+    cr_expect_eq(read->partial[0].noise, l.noise);
+    for (size_t j = 0; j < FT_LEARNED; j++)
+        cr_expect_float_eq(read->partial[0].weight[j], l.safe[VIEW_PRUNE][j], 1e-14 * l.safe[VIEW_PRUNE][j]);
     cJSON_free(text);
     cJSON_Delete(object);
     cJSON_Delete(again);
@@ -87,6 +97,10 @@ Test(linear, refuses_bad_files) {
          "covariance is not a number"},
         {"{\"views\":[{\"view\":\"kept\",\"share\":1,\"weights\":[1,2]}]}", "weights are an object"},
         {"{\"views\":[{\"view\":\"kept\",\"share\":1},{\"view\":\"kept\",\"share\":1}]}", "stands twice"},
+        {"{\"views\":[{\"view\":\"kept\",\"share\":1}],\"partial\":[{\"view\":\"half\",\"noise\":0}]}", "a view is"},
+        {"{\"views\":[{\"view\":\"kept\",\"share\":1}],\"partial\":[{\"view\":\"kept\",\"noise\":0,"
+         "\"weights\":{\"const\":-1}}]}",
+         "partial weight is negative"},
     };
     for (size_t i = 0; i < COUNT_OF(bad); i++) {
         struct linear *l;

@@ -1,4 +1,5 @@
 /* Target files: what one may leave out, what is refused and how, and those that come with the program. */
+#include <cjson/cJSON.h>
 #include <criterion/criterion.h>
 #include <glob.h>
 #include <math.h>
@@ -185,7 +186,16 @@ Test(target, shipped_ones) {
             struct linear without = *t->linear;
             memset(without.covariance, 0, sizeof without.covariance);
             cr_assert_eq(target_load_proxy(&again, found.gl_pathv[i], &arena, &diag), ST_OK, "%s", diag.message);
+            cr_assert_eq(again->linear->n_partial, without.n_partial, "%s", file);
+            for (size_t k = 0; k < without.n_partial; k++)
+                cr_expect_arr_eq(again->linear->partial[k].weight, without.partial[k].weight,
+                                 sizeof without.partial[k].weight, "%s", file);
+            without.partial = again->linear->partial;
             cr_expect_eq(memcmp(again->linear, &without, sizeof without), 0, "%s", file);
+            cJSON *validation = cJSON_Parse(t->validation); /* one for each space that was left out */
+            const cJSON *spaces = cJSON_GetObjectItem(validation, "left_out_space");
+            cr_expect_eq((size_t)cJSON_GetArraySize(spaces), without.n_partial, "%s", file);
+            cJSON_Delete(validation);
         }
         if (t->kind != TARGET_ANALYTIC) continue;
         n_analytic++;
