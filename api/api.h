@@ -21,7 +21,9 @@ struct object {
     struct arena arena;
     jmp_buf oom;
     struct diag diag;
-    size_t n_logged; /* warnings already handed to the log */
+    size_t n_logged;      /* warnings already handed to the log */
+    enum status unusable; /* how opening it failed, */
+    const char *why;      /* which is what every later call answers */
 };
 
 /* ---- object.c ---- */
@@ -29,7 +31,18 @@ struct object {
 /* Allocates `size` bytes that start with a struct object; NULL when out of memory. */
 void *object_new(ol_context *, size_t size);
 void object_free(struct object *);
-void object_begin(struct object *); /* forgets the last error */
+/* Ends the call that opened the object. */
+ol_status object_opened(struct object *, enum status);
+/* The failure of an object that did not open, as somebody else's. */
+enum status object_check(const struct object *, struct diag *) MUST_CHECK;
+/* Forgets the last error, unless it is that of opening. */
+enum status object_begin(struct object *) MUST_CHECK;
+/* Begins a public call that returns a status. */
+#define OBJECT_BEGIN(object)                                                                                           \
+    do {                                                                                                               \
+        if (object_begin(object) != ST_OK) return object_end((object), (object)->unusable);                            \
+        if (setjmp((object)->oom)) return object_out_of_memory(object);                                                \
+    } while (0)
 /* Ends a public call: hands new warnings to the log. */
 ol_status object_end(struct object *, enum status);
 ol_status object_out_of_memory(struct object *);

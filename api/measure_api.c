@@ -35,7 +35,6 @@ static enum status measure_model(ol_model *m, const ol_measuring *how, const ol_
 
 ol_status ol_model_measure(ol_model *m, const ol_measuring *how, const ol_measurement **out) {
     *out = NULL;
-    object_begin(&m->base);
-    if (setjmp(m->base.oom)) return object_out_of_memory(&m->base);
+    OBJECT_BEGIN(&m->base);
     return object_end(&m->base, measure_model(m, how, out));
 }

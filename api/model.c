@@ -20,21 +20,21 @@ static ol_model *model_new(ol_context *context) {
 ol_status ol_model_open(ol_context *context, const char *path, ol_model **out) {
     ol_model *m = *out = model_new(context);
     if (!m) return OL_EMEMORY;
-    if (setjmp(m->base.oom)) return object_out_of_memory(&(*out)->base);
+    if (setjmp(m->base.oom)) return object_opened(&(*out)->base, (enum status)object_out_of_memory(&(*out)->base));
     double start = monotonic_ms();
     enum status status = onnx_read(&m->graph, path, false, &m->base.arena, &m->base.diag);
     m->read_ms = monotonic_ms() - start;
-    return object_end(&m->base, status);
+    return object_opened(&m->base, status);
 }
 
 ol_status ol_model_open_bytes(ol_context *context, const void *bytes, size_t length, const char *name, ol_model **out) {
     ol_model *m = *out = model_new(context);
     if (!m) return OL_EMEMORY;
-    if (setjmp(m->base.oom)) return object_out_of_memory(&(*out)->base);
+    if (setjmp(m->base.oom)) return object_opened(&(*out)->base, (enum status)object_out_of_memory(&(*out)->base));
     double start = monotonic_ms();
     enum status status = onnx_read_bytes(&m->graph, bytes, length, name, &m->base.arena, &m->base.diag);
     m->read_ms = monotonic_ms() - start;
-    return object_end(&m->base, status);
+    return object_opened(&m->base, status);
 }
 
 void ol_model_free(ol_model *m) {
@@ -74,8 +74,7 @@ static enum status set_dim(ol_model *m, const char *symbol, int64_t size) {
 }
 
 ol_status ol_model_set_dim(ol_model *m, const char *symbol, int64_t size) {
-    object_begin(&m->base);
-    if (setjmp(m->base.oom)) return object_out_of_memory(&m->base);
+    OBJECT_BEGIN(&m->base);
     return object_end(&m->base, set_dim(m, symbol, size));
 }
 
@@ -97,8 +96,7 @@ static enum status set_shape(ol_model *m, const char *input, const int64_t *dims
 }
 
 ol_status ol_model_set_shape(ol_model *m, const char *input, const int64_t *dims, size_t rank) {
-    object_begin(&m->base);
-    if (setjmp(m->base.oom)) return object_out_of_memory(&m->base);
+    OBJECT_BEGIN(&m->base);
     return object_end(&m->base, set_shape(m, input, dims, rank));
 }
 
@@ -111,13 +109,13 @@ static enum status set_batch(ol_model *m, int64_t size) {
 }
 
 ol_status ol_model_set_batch(ol_model *m, int64_t size) {
-    object_begin(&m->base);
-    if (setjmp(m->base.oom)) return object_out_of_memory(&m->base);
+    OBJECT_BEGIN(&m->base);
     return object_end(&m->base, set_batch(m, size));
 }
 
 int ol_model_leaves_open(ol_model *m, const char *symbol) {
     const char *names[64];
+    if (m->base.unusable != ST_OK) return 0;
     if (setjmp(m->base.oom)) return 0;
     size_t n = open_symbols(m->graph, names, COUNT_OF(names));
     for (size_t i = 0; i < n; i++)
@@ -126,6 +124,7 @@ int ol_model_leaves_open(ol_model *m, const char *symbol) {
 }
 
 int ol_model_has_input(const ol_model *m, const char *name) {
+    if (m->base.unusable != ST_OK) return 0;
     const struct body *main = &m->graph->bodies[0];
     for (uint32_t i = 0; i < main->n_inputs; i++)
         if (strcmp(m->graph->tensors[main->inputs[i]].name, name) == 0) return 1;
@@ -135,16 +134,14 @@ int ol_model_has_input(const ol_model *m, const char *name) {
 /* ---- Looking inside ---- */
 
 ol_status ol_model_set_passes(ol_model *m, const char *list) {
-    object_begin(&m->base);
-    if (setjmp(m->base.oom)) return object_out_of_memory(&m->base);
+    OBJECT_BEGIN(&m->base);
     return object_end(&m->base, pass_list(m, list, &m->passes));
 }
 
 ol_status ol_model_print_after(ol_model *m, const char *list,
                                void (*print)(void *user, const char *pass, const char *text, size_t length),
                                void *user) {
-    object_begin(&m->base);
-    if (setjmp(m->base.oom)) return object_out_of_memory(&m->base);
+    OBJECT_BEGIN(&m->base);
     m->print = print;
     m->print_user = user;
     return object_end(&m->base, pass_list(m, list, &m->print_after));
@@ -166,8 +163,7 @@ const ol_timing *ol_model_timings(ol_model *m, size_t *count) {
 
 ol_status ol_model_profile(ol_model *m, const ol_profile **out) {
     *out = NULL;
-    object_begin(&m->base);
-    if (setjmp(m->base.oom)) return object_out_of_memory(&m->base);
+    OBJECT_BEGIN(&m->base);
     enum status status = model_profile(m);
     if (status == ST_OK) *out = m->profile;
     return object_end(&m->base, status);
@@ -175,7 +171,7 @@ ol_status ol_model_profile(ol_model *m, const ol_profile **out) {
 
 ol_status ol_model_predict(ol_model *m, const ol_target *target, const ol_estimate **out) {
     *out = NULL;
-    object_begin(&m->base);
-    if (setjmp(m->base.oom)) return object_out_of_memory(&m->base);
-    return object_end(&m->base, model_predict(m, target->target, out));
+    OBJECT_BEGIN(&m->base);
+    enum status status = object_check(&target->base, &m->base.diag);
+    return object_end(&m->base, status == ST_OK ? model_predict(m, target->target, out) : status);
 }

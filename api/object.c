@@ -57,9 +57,20 @@ void object_free(struct object *o) {
     allocator->free(allocator->user, o);
 }
 
-void object_begin(struct object *o) {
-    o->diag.status = ST_OK;
-    o->diag.message = NULL;
+enum status object_begin(struct object *o) {
+    o->diag.status = o->unusable;
+    o->diag.message = o->why;
+    return o->unusable;
+}
+
+ol_status object_opened(struct object *o, enum status status) {
+    o->unusable = status;
+    o->why = status == ST_OK ? NULL : o->diag.message;
+    return object_end(o, status);
+}
+
+enum status object_check(const struct object *o, struct diag *diag) {
+    return o->unusable == ST_OK ? ST_OK : diag_fail(diag, o->unusable, "%s", o->why);
 }
 
 ol_status object_end(struct object *o, enum status status) {

@@ -12,11 +12,16 @@ enum { EVALUATIONS = 20000, EVALUATIONS_CMD = 200 };
 static enum status check(const ol_search_request *r, struct diag *diag) {
     if (!r->model == !r->space) return diag_fail(diag, ST_USAGE, "name a model or a search space");
     if (!r->n_targets) return diag_fail(diag, ST_USAGE, "name a target");
+    if (r->model) TRY(object_check(&r->model->base, diag));
+    for (size_t i = 0; i < r->n_targets; i++) TRY(object_check(&r->targets[i]->base, diag));
     if (r->n_targets > FIND_TARGETS_MAX)
         return diag_fail(diag, ST_USAGE, "%zu targets; at most %d are possible", r->n_targets, FIND_TARGETS_MAX);
     for (size_t i = 0; i < r->n_targets; i++)
         if (r->budgets_ms && !(r->budgets_ms[i] > 0)) return diag_fail(diag, ST_USAGE, "a budget must be above 0 ms");
-    if (r->risk < 0 || r->risk >= 1) return diag_fail(diag, ST_USAGE, "the risk is a probability, such as 0.05");
+    if (!(r->risk >= 0 && r->risk < 1)) return diag_fail(diag, ST_USAGE, "the risk is a probability, such as 0.05");
+    if (!(r->minutes >= 0)) return diag_fail(diag, ST_USAGE, "the minutes must not be negative");
+    if (!(r->score_seconds >= 0)) return diag_fail(diag, ST_USAGE, "the seconds of a score must not be negative");
+    if (r->align < 0) return diag_fail(diag, ST_USAGE, "an alignment cannot be %lld", (long long)r->align);
     if (r->score_table && r->score_cmd) return diag_fail(diag, ST_USAGE, "name a score table or a score command");
     if (r->state && (r->score_table || (r->strategy && strcmp(r->strategy, "evolution") != 0)))
         return diag_fail(diag, ST_USAGE, "only an evolution keeps a state to resume from");

@@ -153,7 +153,7 @@ enum status study_rows(ol_study *s, struct networks *list, struct samples *out) 
         enum status status = network_row(s, list, &list->at[i], &m, kept, &own);
         if (status == ST_OK)
             list->at[kept++] = list->at[i];
-        else if (list->may_fail && own.message)
+        else if (list->may_fail && own.message && status != ST_MEMORY)
             PUSH(&s->base.arena, list, failures, own.message);
         else
             return own.message ? diag_fail(&s->base.diag, status, "%s", own.message) : status;

@@ -30,8 +30,8 @@ static enum status open_target(ol_target *t, const char *name) {
 ol_status ol_target_open(ol_context *context, const char *name, ol_target **out) {
     ol_target *t = *out = object_new(context, sizeof *t);
     if (!t) return OL_EMEMORY;
-    if (setjmp(t->base.oom)) return object_out_of_memory(&(*out)->base);
-    return object_end(&t->base, open_target(t, name));
+    if (setjmp(t->base.oom)) return object_opened(&(*out)->base, (enum status)object_out_of_memory(&(*out)->base));
+    return object_opened(&t->base, open_target(t, name));
 }
 
 void ol_target_free(ol_target *t) {
@@ -69,7 +69,6 @@ static enum status set_precision(ol_target *t, const char *text) {
 }
 
 ol_status ol_target_set_precision(ol_target *t, const char *precision) {
-    object_begin(&t->base);
-    if (setjmp(t->base.oom)) return object_out_of_memory(&t->base);
+    OBJECT_BEGIN(&t->base);
     return object_end(&t->base, set_precision(t, precision));
 }

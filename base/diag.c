@@ -11,7 +11,7 @@ const char *status_text(enum status status) {
 #include "status.def"
 #undef STATUS
     };
-    return texts[status];
+    return (unsigned)status < ST_COUNT ? texts[status] : "unknown status";
 }
 
 void diag_init(struct diag *diag, struct arena *arena) {

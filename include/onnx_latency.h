@@ -11,7 +11,8 @@
  *
  * Errors: every call that can fail returns an ol_status; the object it worked on keeps the message, complete and ready
  * to print, with file, node and operator. Objects are handed out after a failure too, to ask for the message, and are
- * NULL only when memory ran out; freeing NULL is fine. The library never prints, exits or changes global state.
+ * NULL only when memory ran out; freeing NULL is fine. One that failed to open answers every call with that failure. No
+ * argument may be NULL where nothing says so. The library never prints, exits or changes global state.
  * Ownership: what a call returns through a pointer to const belongs to the object it was asked of, and lives as long.
  * Threads: a context, and a target once opened, may be used by any number of threads at once; a model by one at a time.
  * Units are in the names: _ms milliseconds, _bytes, _macs multiply-accumulates. -1 stands for a count that is not
@@ -280,7 +281,7 @@ typedef struct ol_planning {
     int64_t batch;                 /* 0: 1 */
     const ol_binding *dims;
     size_t n_dims;
-    const char *const *proxies; /* as of ol_adaptation, without "none" */
+    const char *const *proxies; /* as of ol_adaptation; "none": only what any device may be */
     size_t n_proxies;
 } ol_planning;
 

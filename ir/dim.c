@@ -391,6 +391,7 @@ dim dim_floordiv(struct graph *g, dim a, dim b) {
 }
 
 dim dim_ceildiv(struct graph *g, dim a, dim b) {
+    if (dim_is_number(b) && b.value < 0) return dim_ceildiv(g, dim_sub(g, DIM(0), a), dim_sub(g, DIM(0), b));
     return dim_floordiv(g, dim_add(g, a, dim_sub(g, b, DIM(1))), b);
 }
 

@@ -255,12 +255,11 @@ enum kernel_class kernel_class_parse(const char *name); /* KC_COUNT if none */
 
 enum op_flags {
     F_NONE = 0,
-    F_VIEW = 1,     /* no kernel: the output shares the input's memory (Reshape, Squeeze, Identity, ...) */
-    F_SHAPE = 2,    /* reads only its input's shape (Shape, Size) */
-    F_RANDOM = 4,   /* never folded */
-    F_DATA_DEP = 8, /* an output size depends on data (NonZero, NonMaxSuppression, Unique, ...) */
-    F_CONTROL = 16, /* owns bodies (If, Loop, Scan, SequenceMap) */
-    F_HOST = 32     /* works on sequences, strings, optionals: no device kernel */
+    F_VIEW = 1,    /* no kernel: the output shares the input's memory (Reshape, Squeeze, Identity, ...) */
+    F_SHAPE = 2,   /* reads only its input's shape (Shape, Size) */
+    F_RANDOM = 4,  /* never folded */
+    F_CONTROL = 8, /* owns bodies (If, Loop, Scan, SequenceMap) */
+    F_HOST = 16    /* works on sequences, strings, optionals: no device kernel */
 };
 
 enum op {

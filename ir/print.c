@@ -1,6 +1,8 @@
 /* The IR as text: declarations, then one node a line in body order, subgraphs indented under their node. */
 #include "ir.h"
 
+#include <locale.h>
+
 enum { INDENT = 2, SHOWN_INTS = 16 };
 
 static void print_type(const struct graph *g, const struct tensor *t, FILE *out) {
@@ -139,6 +141,7 @@ static void print_body(const struct graph *g, uint32_t id, int depth, FILE *out)
 }
 
 void graph_print(const struct graph *g, FILE *out) {
+    locale_t outer = uselocale(num_locale());
     fprintf(out, "model \"%s\" ir %lld producer \"%s\"", g->path, (long long)g->ir_version, g->producer);
     for (size_t i = 0; i < g->n_opsets; i++)
         fprintf(out, " opset %s%s%lld", g->opsets[i].domain, g->opsets[i].domain[0] ? " " : "",
@@ -151,4 +154,5 @@ void graph_print(const struct graph *g, FILE *out) {
         fprintf(out, " %llu bytes\n", (unsigned long long)g->tensors[t].stored_bytes);
     }
     print_body(g, 0, 0, out);
+    uselocale(outer);
 }

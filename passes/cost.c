@@ -90,10 +90,11 @@ struct trips {
     bool upper_bound, open;
 };
 
-static bool always_true(const struct graph *graph, uint32_t tensor) {
-    if (tensor == NONE) return true;
+/* A condition that is `always` so; one that is left out is true. */
+static bool is_always(const struct graph *graph, uint32_t tensor, bool always) {
+    if (tensor == NONE) return always;
     const struct value *v = graph->tensors[tensor].value;
-    return v && !v->is_float && v->n == 1 && dim_is_number(v->at[0].d) && v->at[0].d.value != 0;
+    return v && !v->is_float && v->n == 1 && dim_is_number(v->at[0].d) && (v->at[0].d.value != 0) == always;
 }
 
 static struct trips known_trips(const struct graph *graph, dim d) {
@@ -115,7 +116,8 @@ static struct trips loop_trips(const struct graph *graph, const struct node *nod
     const struct value *v = limit ? limit->value : NULL;
     struct trips t = known_trips(graph, v && !v->is_float && v->n == 1 ? v->at[0].d : DIM_UNKNOWN);
     uint32_t again = body->n_outputs ? body->outputs[0] : NONE;
-    return t.open || always_true(graph, again) ? t : stopped_by_data(graph, t);
+    if (is_always(graph, node_in(node, 1), false)) return (struct trips){0};
+    return t.open || is_always(graph, again, true) ? t : stopped_by_data(graph, t);
 }
 
 /* Scan-8 has a leading batch axis in every input and lengths as input 0; from 9 on an axis for each scanned input. */

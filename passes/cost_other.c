@@ -212,37 +212,66 @@ static int64_t transform(int64_t n) {
     return count_mul(count_mul(n, 5), count_log2(n));
 }
 
+/* What an input says, once for all; -1: not known. */
+static int64_t count_scalar(const struct graph *graph, const struct node *node, uint32_t input, struct cost *cost) {
+    const struct value *v = node_tensor(graph, node, input)->value;
+    return v && !v->is_float && v->n == 1 ? count_dim(graph, v->at[0].d, cost) : -1;
+}
+
+/* -1: not known. An attribute counted from 0 in opset 17 (default 1), an input from 20 on (default -2). */
+static int64_t dft_axis(const struct graph *graph, const struct node *node, int32_t rank) {
+    int64_t axis = rank - 2;
+    if (graph_opset(graph, "") < 20) {
+        axis = node_int(node, "axis", 1);
+    } else if (node_tensor(graph, node, 2)) {
+        const struct value *v = node_tensor(graph, node, 2)->value;
+        if (!v || v->is_float || v->n != 1 || !dim_is_number(v->at[0].d)) return -1;
+        axis = v->at[0].d.value;
+    }
+    if (axis < 0) axis += rank;
+    return axis < rank ? axis : -1;
+}
+
+/* Of every line of x along an axis; its last axis holds real and imaginary parts, one transform either way. */
+static int64_t transform_lines(struct graph *graph, const struct tensor *x, int64_t axis, int64_t n,
+                               struct cost *cost) {
+    int64_t flops = n < 0 ? -1 : transform(n);
+    for (int32_t i = 0; i + 1 < x->rank; i++)
+        if (i != axis) flops = count_mul(flops, count_dim(graph, x->dims[i], cost));
+    return flops;
+}
+
 void cost_dft(struct graph *graph, const struct node *node, struct cost *cost) {
     const struct tensor *x = node_tensor(graph, node, 0), *y = node_result(graph, node, 0);
-    bool rfft = node->op == OP_MsRfft;
-    const struct tensor *longer = rfft || node->op == OP_DFT ? x : y; /* Irfft: the real side */
-    if (!longer || longer->rank < 1) {
-        cost->flops = -1;
-        return;
-    }
-    int32_t axis = longer->rank - 1;
-    if (node->op == OP_DFT) {
-        int64_t given = node_int(node, "axis", graph_opset(graph, "") < 20 ? 1 : longer->rank - 2);
-        axis = given >= 0 && given < longer->rank ? (int32_t)given : longer->rank - 2;
-    }
-    int64_t n = axis < 0 ? -1 : count_dim(graph, longer->dims[axis], cost);
-    int64_t all = count_elements(graph, longer, cost);
-    if (node->op == OP_DFT && all > 0) /* real or complex: one transform for each line either way */
-        all /= count_dim(graph, longer->dims[longer->rank - 1], cost);
-    cost->flops = n > 0 && all >= 0 ? count_mul(all / n, transform(n)) : -1;
+    cost->flops = -1;
+    if (!x || !y || x->rank < 2 || y->rank < 2) return;
+    int64_t axis = dft_axis(graph, node, x->rank);
+    if (axis < 0) return;
+    bool real_out = node_int(node, "onesided", 0) && node_int(node, "inverse", 0);
+    int64_t n = node_tensor(graph, node, 1) ? count_scalar(graph, node, 1, cost)
+                                            : count_dim(graph, (real_out ? y : x)->dims[axis], cost);
+    cost->flops = transform_lines(graph, x, axis, n, cost);
+}
+
+/* Rfft and Irfft of com.microsoft: along the last axis of the real side. */
+void cost_real_fft(struct graph *graph, const struct node *node, struct cost *cost) {
+    const struct tensor *real = node->op == OP_MsRfft ? node_tensor(graph, node, 0) : node_result(graph, node, 0);
+    cost->flops = -1;
+    if (!real || real->rank < 1) return;
+    cost->flops = transform_lines(graph, real, NONE, count_dim(graph, real->dims[real->rank - 1], cost), cost);
 }
 
 void cost_stft(struct graph *graph, const struct node *node, struct cost *cost) {
     const struct tensor *y = node_result(graph, node, 0), *window = node_tensor(graph, node, 2);
-    int64_t frame = window ? count_elements(graph, window, cost) : -1;
-    if (!y || y->rank != 4) {
-        cost->flops = -1;
-        return;
-    }
-    int64_t bins = count_dim(graph, y->dims[2], cost);
-    if (frame < 0 && bins >= 0) frame = node_int(node, "onesided", 1) ? num_mul_sat(bins - 1, 2) : bins;
+    cost->flops = -1;
+    if (!y || y->rank != 4) return;
+    int64_t frame = -1;
+    if (node_tensor(graph, node, 3))
+        frame = count_scalar(graph, node, 3, cost);
+    else if (window)
+        frame = count_elements(graph, window, cost);
     int64_t frames = count_mul(count_dim(graph, y->dims[0], cost), count_dim(graph, y->dims[1], cost));
-    cost->flops = frame < 0 ? -1 : count_mul(frames, count_add(frame, transform(frame)));
+    if (frame >= 0) cost->flops = count_mul(frames, count_add(window ? frame : 0, transform(frame)));
 }
 
 /* Two products and a sum for each element. */

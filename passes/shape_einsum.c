@@ -11,7 +11,7 @@ static enum status merge(struct infer *in, const struct einsum *e, dim sizes[EIN
             if (!seen[label])
                 *known = d;
             else
-                TRY(infer_broadcast_dim(in, *known, d, (uint32_t)label % 64, known));
+                TRY(infer_broadcast_dim(in, *known, d, (uint32_t)label, known));
             seen[label] = true;
         }
     return ST_OK;

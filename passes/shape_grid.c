@@ -47,7 +47,7 @@ enum status shape_center_crop_pad(struct infer *in) {
     for (size_t i = 0; i < n; i++) {
         int32_t axis;
         TRY(infer_axis(in, axes ? axes[i] : (int64_t)i, rank, &axis));
-        dims[axis] = infer_size(in, shape ? shape->at[i].d : DIM_UNKNOWN, (uint32_t)i % 64, INT64_MAX);
+        dims[axis] = infer_size(in, shape ? shape->at[i].d : DIM_UNKNOWN, (uint32_t)i, INT64_MAX);
     }
     return infer_set(in, 0, infer_dtype(in, 0), dims, rank);
 }

@@ -1,6 +1,8 @@
 /* What shape functions share: reading inputs, setting outputs, broadcasting, messages. */
 #include "shape_internal.h"
 
+#include <math.h>
+
 #include <string.h>
 
 /* ---- Inputs ---- */
@@ -33,7 +35,8 @@ enum dtype infer_dtype(const struct infer *in, uint32_t i) {
 }
 
 enum dtype infer_dtype_attr(const struct infer *in, const char *name, enum dtype otherwise) {
-    int64_t dtype = node_int(in->node, name, otherwise);
+    int64_t dtype = node_int(in->node, name, 0);
+    if (!dtype) return otherwise; /* written out, 0 is still no type */
     return dtype > 0 && dtype < DT_COUNT ? (enum dtype)dtype : DT_UNDEFINED;
 }
 
@@ -73,6 +76,10 @@ bool infer_int(const struct infer *in, uint32_t i, int64_t *out) {
     dim d = infer_scalar(in, i);
     *out = d.value;
     return dim_is_number(d);
+}
+
+dim infer_floor(double size) {
+    return fabs(size) < 9e15 ? DIM((int64_t)floor(size)) : DIM_UNKNOWN;
 }
 
 dim infer_scalar(const struct infer *in, uint32_t i) {

@@ -142,7 +142,7 @@ enum status shape_one_hot(struct infer *in) {
     dim dims[RANK_MAX], depth = infer_scalar(in, 1);
     const struct value *v = infer_value(in, 1);
     if (v && v->is_float && v->n == 1 && scalar_is_number(v->at[0], true))
-        depth = DIM((int64_t)scalar_to_double(v->at[0], true)); /* any numeric type may say how deep */
+        depth = infer_floor(scalar_to_double(v->at[0], true)); /* any numeric type may say how deep */
     for (int32_t i = 0; i < rank; i++) dims[i < axis ? i : i + 1] = infer_dim(in, 0, i);
     dims[axis] = infer_size(in, depth, 0, INT64_MAX);
     return infer_set(in, 0, dtype, dims, rank + 1);

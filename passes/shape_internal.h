@@ -31,6 +31,7 @@ enum dtype infer_dtype_attr(const struct infer *, const char *name, enum dtype o
 /* Input i as integers, when it is at most 1-D and every element is a number. False: not known (or more than max). */
 bool infer_ints(const struct infer *, uint32_t i, int64_t *out, size_t max, size_t *n);
 bool infer_int(const struct infer *, uint32_t i, int64_t *out); /* the same for one element */
+dim infer_floor(double size);                                   /* unknown when no int64_t holds it */
 dim infer_scalar(const struct infer *, uint32_t i);             /* one integer element, symbolic allowed; unknown */
 int64_t infer_count(const struct infer *, uint32_t i);          /* infer_elements of input i; -1 when left out */
 
@@ -43,7 +44,7 @@ enum status infer_set(struct infer *, uint32_t o, enum dtype, const dim *dims, i
 enum status infer_set_like(struct infer *, uint32_t o, uint32_t i, enum dtype) MUST_CHECK;
 /* Only the type is known, or nothing (DT_UNDEFINED). `reason` says why, for the node; NULL when nothing is wrong. */
 enum status infer_set_unknown(struct infer *, uint32_t o, enum dtype, const char *reason) MUST_CHECK;
-/* A size that depends on data: the same symbol whenever this node asks again for the same slot (0..63) and bounds. */
+/* A size that depends on data: the same symbol whenever this node asks again for the same slot and bounds. */
 dim infer_fresh(struct infer *, uint32_t slot, int64_t lo, int64_t hi);
 /* A size read from a value: d itself, or such a symbol within 0..hi when d is unknown. */
 dim infer_size(struct infer *, dim d, uint32_t slot, int64_t hi);

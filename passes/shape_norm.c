@@ -22,7 +22,7 @@ enum status shape_batch_norm(struct infer *in) {
 static enum status set_statistics(struct infer *in, uint32_t first, uint32_t last, int32_t axis) {
     dim dims[RANK_MAX];
     int32_t rank = infer_rank(in, 0);
-    enum dtype dtype = (enum dtype)node_int(in->node, "stash_type", DT_FLOAT);
+    enum dtype dtype = infer_dtype_attr(in, "stash_type", DT_FLOAT);
     for (int32_t i = 0; i < rank; i++) dims[i] = i < axis ? infer_dim(in, 0, i) : DIM(1);
     for (uint32_t o = first; o <= last; o++) TRY(infer_set(in, o, dtype, dims, rank));
     return ST_OK;

@@ -4,14 +4,13 @@
 
 /* The zero point's type, else output_dtype (opset 21 on), else uint8. */
 enum status shape_quantize(struct infer *in) {
-    enum dtype dtype = infer_has(in, 2) ? infer_dtype(in, 2) : (enum dtype)node_int(in->node, "output_dtype", 0);
-    if (!infer_has(in, 2) && dtype == DT_UNDEFINED) dtype = DT_UINT8;
-    return infer_set_like(in, 0, 0, dtype);
+    return infer_set_like(in, 0, 0,
+                          infer_has(in, 2) ? infer_dtype(in, 2) : infer_dtype_attr(in, "output_dtype", DT_UINT8));
 }
 
 /* The scale's type from opset 19 on and in com.microsoft, output_dtype from 23 on; float before. */
 enum status shape_dequantize(struct infer *in) {
-    enum dtype dtype = (enum dtype)node_int(in->node, "output_dtype", 0);
+    enum dtype dtype = infer_dtype_attr(in, "output_dtype", DT_UNDEFINED);
     bool by_scale = in->opset >= 19 || *in->node->domain;
     if (dtype == DT_UNDEFINED) dtype = by_scale ? infer_dtype(in, 1) : DT_FLOAT;
     return infer_set_like(in, 0, 0, dtype == DT_UNDEFINED ? DT_FLOAT : dtype);

@@ -57,8 +57,7 @@ static void keep_aspect(struct infer *in, struct resize *r, const struct value *
     }
     for (size_t i = 0; i < r->n_axes; i++) {
         dim from = infer_dim(in, 0, r->axes[i]);
-        double out = known ? floor((double)((float)scale * (float)from.value) + 0.5) : 0;
-        r->dims[r->axes[i]] = known ? DIM((int64_t)out) : DIM_UNKNOWN;
+        r->dims[r->axes[i]] = known ? infer_floor((double)((float)scale * (float)from.value) + 0.5) : DIM_UNKNOWN;
     }
 }
 
@@ -100,7 +99,7 @@ static enum status resize_by_scales(struct infer *in, struct resize *r, const st
             *to = DIM_UNKNOWN;
         else {
             float kept = (float)from.value * (float)scalar_to_double(extent, true);
-            *to = DIM((int64_t)floor((double)(kept * (float)scalar_to_double(scale, true))));
+            *to = infer_floor((double)(kept * (float)scalar_to_double(scale, true)));
         }
     }
     return ST_OK;

@@ -82,12 +82,12 @@ enum status shape_irfft(struct infer *in) {
 
 enum status shape_window(struct infer *in) {
     dim size = infer_size(in, infer_scalar(in, 0), 0, INT64_MAX);
-    return infer_set(in, 0, (enum dtype)node_int(in->node, "output_datatype", DT_FLOAT), &size, 1);
+    return infer_set(in, 0, infer_dtype_attr(in, "output_datatype", DT_FLOAT), &size, 1);
 }
 
 /* MelWeightMatrix-17: (dft_length / 2 + 1, num_mel_bins). */
 enum status shape_mel_weight_matrix(struct infer *in) {
     const dim dims[] = {half_spectrum(in->graph, infer_size(in, infer_scalar(in, 1), 1, INT64_MAX)),
                         infer_size(in, infer_scalar(in, 0), 0, INT64_MAX)};
-    return infer_set(in, 0, (enum dtype)node_int(in->node, "output_datatype", DT_FLOAT), dims, 2);
+    return infer_set(in, 0, infer_dtype_attr(in, "output_datatype", DT_FLOAT), dims, 2);
 }

@@ -135,7 +135,7 @@ dim window_out(struct graph *graph, const struct window *w, int32_t i, dim in) {
     int64_t begin = w->auto_pad == PAD_VALID ? 0 : w->begin[i], end = w->auto_pad == PAD_VALID ? 0 : w->end[i];
     dim span = reach(graph, w, i);
     dim room = dim_sub(graph, dim_add(graph, in, DIM(begin + end)), span);
-    if (!w->ceil_mode || w->auto_pad == PAD_VALID) return dim_add(graph, dim_floordiv(graph, room, stride), DIM(1));
+    if (!w->ceil_mode) return dim_add(graph, dim_floordiv(graph, room, stride), DIM(1));
     dim out = dim_add(graph, dim_ceildiv(graph, room, stride), DIM(1));
     /* A window that would start in the padding behind the input is dropped; with stride + end <= reach none can. */
     if (dim_is_number(span) && w->stride[i] + end <= span.value) return out;

@@ -395,8 +395,9 @@ static void read_expected_outputs(struct test_case *c, char **expected) {
 }
 
 static void add_the_node(struct test_case *c) {
-    c->node = graph_add_node(c->graph, 0, c->op, c->domain, "case", c->inputs, c->n_inputs, c->outputs, c->n_outputs,
-                             c->attrs, c->n_attrs);
+    uint32_t n = strcmp(c->op, "If") == 0 && c->n_inputs ? 1 : c->n_inputs; /* the others are for its bodies to see */
+    c->node = graph_add_node(c->graph, 0, c->op, c->domain, "case", c->inputs, n, c->outputs, c->n_outputs, c->attrs,
+                             c->n_attrs);
     for (uint32_t b = 1; b < c->graph->n_bodies; b++) c->graph->bodies[b].owner = c->node;
     c->graph->bodies[0].outputs = c->outputs;
     c->graph->bodies[0].n_outputs = c->n_outputs;
