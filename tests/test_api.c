@@ -197,10 +197,8 @@ Test(api, what_cannot_be_opened_says_why) {
     ol_model_free(NULL), ol_target_free(NULL), ol_names_free(NULL), ol_context_free(NULL);
 }
 
-static void expect_refusal(ol_status status, ol_status expected, const char *message, const char *fragment) {
-    cr_expect_eq(status, expected, "%s", message);
-    cr_expect(strstr(message, fragment), "%s", message);
-}
+#define EXPECT_REFUSAL(call, expected, error, fragment)                                                                \
+    cr_expect_eq((call), (expected)), cr_expect(strstr((error), (fragment)), "%s", (error))
 
 /* Callers that go on after a failure are told of it again, not given a number. */
 Test(api, what_did_not_open_answers_nothing) {
@@ -213,25 +211,25 @@ Test(api, what_did_not_open_answers_nothing) {
     double budget = 1;
     cr_assert_eq(ol_model_open(context, "no-such.onnx", &broken), OL_EIO);
     cr_assert_eq(ol_target_open(context, "nosuch", &nowhere), OL_ETARGET);
-    expect_refusal(ol_model_predict(broken, t, &e), OL_EIO, ol_model_error(broken), "no-such.onnx");
-    expect_refusal(ol_model_profile(broken, &p), OL_EIO, ol_model_error(broken), "no-such.onnx");
-    expect_refusal(ol_model_set_batch(broken, 2), OL_EIO, ol_model_error(broken), "no-such.onnx");
+    EXPECT_REFUSAL(ol_model_predict(broken, t, &e), OL_EIO, ol_model_error(broken), "no-such.onnx");
+    EXPECT_REFUSAL(ol_model_profile(broken, &p), OL_EIO, ol_model_error(broken), "no-such.onnx");
+    EXPECT_REFUSAL(ol_model_set_batch(broken, 2), OL_EIO, ol_model_error(broken), "no-such.onnx");
     cr_expect_null(e);
     cr_expect_null(p);
     cr_expect_not(ol_model_leaves_open(broken, "N") || ol_model_has_input(broken, "x"));
-    expect_refusal(ol_model_predict(m, nowhere, &e), OL_ETARGET, ol_model_error(m), "\"nosuch\" is not known");
-    expect_refusal(ol_target_set_precision(nowhere, "fp16"), OL_ETARGET, ol_target_error(nowhere), "\"nosuch\"");
+    EXPECT_REFUSAL(ol_model_predict(m, nowhere, &e), OL_ETARGET, ol_model_error(m), "\"nosuch\" is not known");
+    EXPECT_REFUSAL(ol_target_set_precision(nowhere, "fp16"), OL_ETARGET, ol_target_error(nowhere), "\"nosuch\"");
     cr_expect_eq(ol_model_predict(m, t, &e), OL_OK, "%s", ol_model_error(m));
     const ol_target *const good[] = {t}, *const bad[] = {nowhere};
     ol_search_request request = {.model = broken, .targets = good, .budgets_ms = &budget, .n_targets = 1};
-    expect_refusal(ol_search_run(context, &request, &found, &search), OL_EIO, ol_search_error(search), "no-such.onnx");
+    EXPECT_REFUSAL(ol_search_run(context, &request, &found, &search), OL_EIO, ol_search_error(search), "no-such.onnx");
     ol_search_free(search);
     request = (ol_search_request){.space = "fbnet", .targets = bad, .budgets_ms = &budget, .n_targets = 1};
-    expect_refusal(ol_search_run(context, &request, &found, &search), OL_ETARGET, ol_search_error(search), "nosuch");
+    EXPECT_REFUSAL(ol_search_run(context, &request, &found, &search), OL_ETARGET, ol_search_error(search), "nosuch");
     ol_search_free(search);
     request = (ol_search_request){
         .space = "fbnet", .targets = good, .budgets_ms = &budget, .n_targets = 1, .risk = NAN, .evaluations = 10};
-    expect_refusal(ol_search_run(context, &request, &found, &search), OL_EUSAGE, ol_search_error(search), "risk");
+    EXPECT_REFUSAL(ol_search_run(context, &request, &found, &search), OL_EUSAGE, ol_search_error(search), "risk");
     ol_search_free(search);
     cr_expect_str_eq(ol_status_text((ol_status)-1), "unknown status");
     ol_model_free(broken), ol_model_free(m), ol_target_free(nowhere), ol_target_free(t);
