@@ -104,39 +104,53 @@ static void warn_batch(ol_model *m) {
 }
 
 /* Sizes by name come first, so that what then is still open at the front of an input is a batch nobody named. */
-static enum status bind_sizes(ol_model *m, struct run *run, struct bindings *rest) {
-    struct bindings named = m->bind;
+static enum status bind_sizes(ol_model *m) {
+    struct bindings named = m->bind, rest = {.batch = m->bind.batch ? m->bind.batch : 1};
+    struct run *run = &m->run;
     named.batch = 0;
     run->bind = &named;
     TRY(pass_bind(run));
     warn_batch(m);
-    *rest = (struct bindings){.batch = m->bind.batch ? m->bind.batch : 1};
-    run->bind = rest;
+    run->bind = &rest;
+    TRY(pass_bind(run));
+    run->bind = NULL;
     return ST_OK;
 }
 
-static enum status analyse(ol_model *m) {
-    struct bindings rest;
-    m->run = (struct run){.graph = m->graph, .scratch = &m->base.arena, .diag = &m->base.diag, .peak_memory_bytes = -1};
-    if (m->passes & 1u << PASS_bind) TRY(bind_sizes(m, &m->run, &rest));
-    enum status status = run_passes(m, &m->run, SHARED_PASSES);
-    m->run.bind = NULL;
-    return status;
+/* What a failure left behind cannot be treated again: later calls hear of it. */
+static enum status say_again(ol_model *m, const struct once *o) {
+    if (o->status != ST_OK && m->base.diag.status == ST_OK) {
+        m->base.diag.status = o->status;
+        m->base.diag.message = o->message ? o->message : status_text(o->status);
+    }
+    return o->status;
 }
 
-/* A failure is kept: what it left behind cannot be analysed again. */
+static enum status do_once(ol_model *m, struct once *o, enum status (*fn)(ol_model *)) {
+    if (!o->is_known) {
+        *o = (struct once){.is_known = true, .status = ST_MEMORY}; /* unless it comes back */
+        o->status = fn(m);
+        o->message = m->base.diag.message;
+    }
+    return say_again(m, o);
+}
+
+static enum status bind(ol_model *m) {
+    m->run = (struct run){.graph = m->graph, .scratch = &m->base.arena, .diag = &m->base.diag, .peak_memory_bytes = -1};
+    return m->passes & 1u << PASS_bind ? bind_sizes(m) : ST_OK;
+}
+
+enum status model_bind(ol_model *m) {
+    return do_once(m, &m->binding, bind);
+}
+
+static enum status analyse(ol_model *m) {
+    TRY(model_bind(m));
+    return run_passes(m, &m->run, SHARED_PASSES);
+}
+
 enum status model_analyse(ol_model *m) {
-    if (!m->is_analysed) {
-        m->is_analysed = true;
-        m->analysis = ST_MEMORY; /* unless it comes back */
-        m->analysis = analyse(m);
-        m->analysis_message = m->base.diag.message;
-    }
-    if (m->analysis != ST_OK && m->base.diag.status == ST_OK) {
-        m->base.diag.status = m->analysis;
-        m->base.diag.message = m->analysis_message ? m->analysis_message : status_text(m->analysis);
-    }
-    return m->analysis;
+    return do_once(m, &m->analysis, analyse);
 }
 
 static enum status fail_unnamed(const struct graph *g, const struct tensor *t, struct diag *diag) {

@@ -81,9 +81,11 @@ struct ol_model {
     uint32_t passes, print_after; /* masks of passes */
     void (*print)(void *user, const char *pass, const char *text, size_t length);
     void *print_user;
-    bool is_analysed;
-    enum status analysis; /* how it ended */
-    const char *analysis_message;
+    struct once { /* how it ended */
+        bool is_known;
+        enum status status;
+        const char *message;
+    } binding, analysis;
     struct run run; /* the analysis that all predictions share */
     uint32_t ran;   /* mask of the passes that ran */
     double pass_ms[PASS_COUNT], read_ms;
@@ -92,6 +94,8 @@ struct ol_model {
 };
 
 double monotonic_ms(void);
+/* Writes the sizes that were set into the graph's inputs; once. */
+enum status model_bind(ol_model *) MUST_CHECK;
 /* Binds open sizes and runs the passes that depend on no target; once. */
 enum status model_analyse(ol_model *) MUST_CHECK;
 /* Fails when an input's size is open: the message names the symbols and the options that bind them. */

@@ -21,6 +21,9 @@ static enum status calibrate(ol_study *s, const ol_calibration *spec, ol_calibra
     struct arena *arena = &s->base.arena;
     struct target *target;
     if (!spec->output) return diag_fail(diag, ST_USAGE, "name the file of the new target");
+    if (spec->threads < 0 || spec->threads > (int)cpu_count())
+        return diag_fail(diag, ST_USAGE, "%d threads; this machine runs %u at once", spec->threads, cpu_count());
+    TRY(file_can_write(spec->output, diag)); /* said before the measuring, not after it */
     struct calibration calibration = {.journal = arena_printf(arena, "%s.measurements", spec->output),
                                       .minutes = spec->minutes,
                                       .threads = spec->threads,

@@ -55,7 +55,7 @@ const char *const *ol_model_warnings(const ol_model *m, size_t *count) {
 /* ---- What the file leaves open ---- */
 
 static enum status check_unused(ol_model *m) {
-    if (!m->is_analysed) return ST_OK;
+    if (!m->binding.is_known) return ST_OK;
     return diag_fail(&m->base.diag, ST_USAGE, "%s: sizes must be set before the first profile or prediction",
                      m->graph->path);
 }

@@ -48,18 +48,10 @@ static void settle(ol_search *s, ol_search_request *own) {
     s->request = own;
 }
 
-/* Said before the search, not after it. */
-static enum status can_write(const char *path, struct diag *diag) {
-    struct file_out out;
-    TRY(file_out_open(&out, path, diag));
-    file_out_abandon(&out);
-    return ST_OK;
-}
-
 static enum status begin(ol_search *s, const ol_search_request *r) {
     ol_search_request *own = arena_copy(&s->base.arena, r, sizeof *r);
     TRY(check(r, &s->base.diag));
-    if (r->output && !r->plan) TRY(can_write(r->output, &s->base.diag));
+    if (r->output && !r->plan) TRY(file_can_write(r->output, &s->base.diag)); /* said before the search, not after it */
     settle(s, own);
     TRY(parse_strategy(r->strategy, &s->strategy, &s->base.diag));
     search_workers_start(s);

@@ -134,3 +134,10 @@ void file_out_abandon(struct file_out *out) {
     out->stream = NULL;
     if (out->temporary) unlink(out->temporary);
 }
+
+enum status file_can_write(const char *path, struct diag *diag) {
+    struct file_out out;
+    TRY(file_out_open(&out, path, diag));
+    file_out_abandon(&out);
+    return ST_OK;
+}

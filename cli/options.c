@@ -180,7 +180,8 @@ static const char *set_value(const struct row *r, void *field, const char *text)
         texts_add(field, text);
         return NULL;
     case VALUE_POSITIVE:
-        return parse_int(text, field) && *(int64_t *)field > 0 ? NULL : "a whole number above 0";
+        if (!parse_int(text, field) || *(int64_t *)field < 1) return "a whole number above 0";
+        return *(int64_t *)field <= INT32_MAX ? NULL : "at most 2147483647";
     case VALUE_INTEGER:
         return parse_int(text, field) && *(int64_t *)field >= 0 ? NULL : "a whole number";
     case VALUE_NUMBER:

@@ -42,10 +42,13 @@ static int run_host(const char *program, int answer) {
     return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }
 
-static enum status read_host(struct target **target, int threads, const char *answer, struct arena *arena,
+static enum status read_host(struct target **target, int threads, const char *program, int answer, struct arena *arena,
                              struct diag *diag) {
     const char *spec = arena_printf(arena, "llvm:host,cores=%d,runtime=ort", threads > 0 ? threads : 1);
-    TRY(llvm_target(target, spec, answer, arena, diag));
+    struct diag own;
+    diag_init(&own, arena);
+    if (llvm_target(target, spec, arena_printf(arena, "/proc/self/fd/%d", answer), arena, &own) != ST_OK)
+        return diag_fail(diag, ST_MISSING, "%s: its answer is no table of this machine", program);
     (*target)->name = "host";
     (*target)->source = "kernels and bandwidths timed on this machine by " PROGRAM_NAME "; no model was run";
     return ST_OK;
@@ -56,8 +59,8 @@ enum status measure_host_cpu(struct target **target, int threads, struct arena *
     char *path = arena_printf(arena, "%s/onnx-latency-host-XXXXXX", folder && *folder ? folder : P_tmpdir);
     int answer = mkstemp(path);
     if (answer < 0) return diag_fail(diag, ST_IO, "%s: no temporary file", path);
+    unlink(path); /* whatever ends this process leaves nothing behind */
     int code = run_host(program, answer);
-    close(answer);
     enum status status;
     if (code == 127)
         status = diag_fail(diag, ST_MISSING,
@@ -65,7 +68,7 @@ enum status measure_host_cpu(struct target **target, int threads, struct arena *
     else if (code)
         status = diag_fail(diag, ST_MISSING, "%s could not time this machine", program);
     else
-        status = read_host(target, threads, path, arena, diag);
-    unlink(path);
+        status = read_host(target, threads, program, answer, arena, diag);
+    close(answer);
     return status;
 }

@@ -4,9 +4,12 @@
 
 #include <cjson/cJSON.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #define SCHEMA "onnx-latency/measurements/1"
 
@@ -36,11 +39,15 @@ static bool same_settings(const cJSON *json, const struct settings *s) {
            json_number_or(json, "block", -1) == (double)s->block;
 }
 
+static size_t count_or(const cJSON *json, const char *key, double least) {
+    return (size_t)fmin(fmax(json_number_or(json, key, least), least), UINT32_MAX - 1.0);
+}
+
 static void take_line(const cJSON *json, void (*take)(void *user, const struct profile *), void *user,
                       struct arena *arena) {
-    struct profile p = {.number = (uint32_t)json_number_or(json, "probe", NONE),
-                        .n_passes = (size_t)fmax(1, json_number_or(json, "pass", 1)),
-                        .n_nodes = (size_t)fmax(0, json_number_or(json, "nodes", 0)),
+    struct profile p = {.number = (uint32_t)count_or(json, "probe", 0),
+                        .n_passes = count_or(json, "pass", 1),
+                        .n_nodes = count_or(json, "nodes", 0),
                         .sum_us = json_number_or(json, "sum_us", NAN),
                         .plain_us = json_number_or(json, "plain_us", NAN)};
     p.n_kernels = (size_t)cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(json, "us"));
@@ -49,42 +56,49 @@ static void take_line(const cJSON *json, void (*take)(void *user, const struct p
     take(user, &p);
 }
 
-/* A file that ends in the middle of a line was interrupted: what follows the last whole line is overwritten. */
+/* A file that ends in the middle of a line was interrupted: what follows the last whole line is overwritten. Nothing is
+ * written over a file that does not begin as one of these. */
 static enum status read_lines(struct journal *j, const struct settings *s,
                               void (*take)(void *user, const struct profile *), void *user, struct arena *arena,
                               long *whole, struct diag *diag) {
     char *line = NULL;
-    size_t cap = 0;
+    size_t cap = 0, number = 0;
     enum status status = ST_OK;
-    for (ssize_t n; status == ST_OK && (n = getline(&line, &cap, j->stream)) > 0 && line[n - 1] == '\n';) {
+    for (ssize_t n; status == ST_OK && (n = getline(&line, &cap, j->stream)) > 0; number++) {
         cJSON *json = cJSON_Parse(line);
-        if (!json) break;
-        if (*whole)
+        bool interrupted = line[n - 1] != '\n';
+        if (!*whole && (interrupted ? line[0] != '{' : !json || !*json_string_or(json, "schema", "")))
+            status = diag_fail(diag, ST_DATA, "%s: is no file of measurements", j->path);
+        else if (!interrupted && !json)
+            diag_warn(diag, "%s: line %zu is damaged and left out", j->path, number + 1);
+        else if (!interrupted && *whole)
             take_line(json, take, user, arena);
-        else if (!same_settings(json, s))
+        else if (!interrupted && !same_settings(json, s))
             status = diag_fail(diag, ST_DATA,
                                "%s: measured with another seed, number of threads or runtime; remove it to start anew",
                                j->path);
         cJSON_Delete(json);
-        *whole = ftell(j->stream);
+        if (!interrupted) *whole = ftell(j->stream);
     }
     free(line);
     return status;
+}
+
+static enum status fail_errno(const struct journal *j, struct diag *diag) {
+    return diag_fail(diag, ST_IO, "%s: %s", j->path, strerror(errno));
 }
 
 enum status journal_open(struct journal *j, const char *path, const struct settings *s,
                          void (*take)(void *user, const struct profile *), void *user, struct arena *arena,
                          struct diag *diag) {
     long whole = 0;
-    *j = (struct journal){.stream = fopen(path, "r+"), .path = path};
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    *j = (struct journal){.stream = fd < 0 ? NULL : fdopen(fd, "r+"), .path = path};
+    if (!j->stream) return fail_errno(j, diag);
     enum status status = ST_OK;
-    if (j->stream)
-        status = read_lines(j, s, take, user, arena, &whole, diag);
-    else if (errno == ENOENT)
-        j->stream = fopen(path, "w");
-    if (!j->stream) return diag_fail(diag, ST_IO, "%s: %s", path, strerror(errno));
-    if (status == ST_OK && fseek(j->stream, whole, SEEK_SET))
-        status = diag_fail(diag, ST_IO, "%s: %s", path, strerror(errno));
+    if (flock(fd, LOCK_EX | LOCK_NB)) status = diag_fail(diag, ST_IO, "%s: another calibration is writing it", path);
+    if (status == ST_OK) status = read_lines(j, s, take, user, arena, &whole, diag);
+    if (status == ST_OK && (fseek(j->stream, whole, SEEK_SET) || ftruncate(fd, whole))) status = fail_errno(j, diag);
     if (status == ST_OK && !whole) write_header(j->stream, s);
     if (status != ST_OK) journal_close(j);
     return status;
@@ -105,7 +119,7 @@ enum status journal_add(struct journal *j, const struct profile *p, struct diag 
     for (size_t i = 0; i < p->n_kernels; i++) cJSON_AddItemToArray(us, cJSON_CreateNumber(rounded(p->us[i])));
     write_line(j->stream, json);
     if (fflush(j->stream) == 0 && !ferror(j->stream)) return ST_OK;
-    return diag_fail(diag, ST_IO, "%s: %s", j->path, strerror(errno));
+    return fail_errno(j, diag);
 }
 
 void journal_close(struct journal *j) {

@@ -5,9 +5,11 @@
 #include <cjson/cJSON.h>
 #include <errno.h>
 #include <math.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -53,15 +55,33 @@ static void write_all(int fd, const char *text, size_t n) {
     }
 }
 
-_Noreturn static void child(int fd, const char *path, const uint8_t *bytes, size_t length,
+/* A blank says that the library is loaded: what dies before is no fault of the model. */
+static enum status load_and_measure(int fd, const char *path, const uint8_t *bytes, size_t length,
+                                    const struct measure_options *options, struct arena *arena,
+                                    struct measurement *result, struct diag *diag) {
+    jmp_buf oom;
+    struct ort ort;
+    if (setjmp(oom)) {
+        *diag = (struct diag){.status = ST_MEMORY, .message = status_text(ST_MEMORY)};
+        return ST_MEMORY;
+    }
+    arena->on_oom = &oom;
+    TRY(ort_open(&ort, arena, diag));
+    write_all(fd, " ", 1);
+    return ort_measure(&ort, path, bytes, length, options, arena, result, diag);
+}
+
+_Noreturn static void child(int fd, pid_t parent, const char *path, const uint8_t *bytes, size_t length,
                             const struct measure_options *options) {
     struct arena arena;
     struct diag diag;
     struct measurement result;
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* nobody waits for what goes on behind a parent that was killed */
+    if (getppid() != parent) _exit(1);
     signal(SIGPIPE, SIG_IGN);
     arena_init(&arena, NULL, NULL);
     diag_init(&diag, &arena);
-    enum status status = ort_measure(path, bytes, length, options, &arena, &result, &diag);
+    enum status status = load_and_measure(fd, path, bytes, length, options, &arena, &result, &diag);
     cJSON *json = answer(status, &result, &diag);
     char *text = cJSON_PrintUnformatted(json);
     if (text) write_all(fd, text, strlen(text));
@@ -107,6 +127,12 @@ static void take(const cJSON *json, struct arena *arena, struct measurement *res
 
 static enum status judge(const char *text, int wait_status, const char *name, struct arena *arena,
                          struct measurement *result, struct diag *diag) {
+    if (!*text) {
+        const char *said = getenv("ORT_DYLIB_PATH");
+        return diag_fail(diag, ST_MISSING, "%s: ONNX Runtime ended while it was loaded (%s)",
+                         said && *said ? said : "libonnxruntime.so",
+                         WIFSIGNALED(wait_status) ? strsignal(WTERMSIG(wait_status)) : "it called exit");
+    }
     if (WIFSIGNALED(wait_status))
         return diag_fail(diag, ST_MODEL, "%s: ONNX Runtime died on it (%s)", name, strsignal(WTERMSIG(wait_status)));
     cJSON *json = cJSON_Parse(text);
@@ -125,10 +151,10 @@ static enum status isolate(const char *name, const uint8_t *bytes, size_t length
     int fds[2], wait_status = 0;
     if (pipe(fds)) return diag_fail(diag, ST_IO, "%s: no pipe: %s", name, strerror(errno));
     fflush(NULL);
-    pid_t pid = fork();
+    pid_t parent = getpid(), pid = fork();
     if (pid == 0) {
         close(fds[0]);
-        child(fds[1], name, bytes, length, options);
+        child(fds[1], parent, name, bytes, length, options);
     }
     close(fds[1]);
     if (pid < 0) {

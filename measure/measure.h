@@ -15,7 +15,7 @@ struct measure_options {
     bool only_profile;    /* no unprofiled total */
     bool basic;           /* optimisation level "basic": no layout changes; else all */
     const char *provider; /* "cpu" or NULL; else e.g. "CUDA": as GetAvailableProviders names them, less the suffix */
-    const struct bindings *bind; /* open sizes; the leading dim of an input is 1 when open */
+    const struct bindings *bind; /* shapes of inputs the file leaves open or that are to be others; symbols to pin */
     uint64_t seed;               /* of the synthesised inputs */
 };
 

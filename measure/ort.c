@@ -47,7 +47,7 @@ static void *open_named(const char *path) {
 
 static void *find_library(struct arena *arena, const char **path) {
     *path = getenv("ORT_DYLIB_PATH");
-    if (*path) return open_named(*path);
+    if (*path && **path) return open_named(*path);
     static const char *const known[] = {"libonnxruntime.so.1", "libonnxruntime.so"};
     for (size_t i = 0; i < COUNT_OF(known); i++) {
         void *library = open_named(*path = known[i]);

@@ -40,7 +40,7 @@ enum status ort_read_profile(const char *path, int skip, const char *model, stru
                              struct diag *) MUST_CHECK;
 
 /* One measurement in this process (ort_run.c). `bytes` NULL: read `path`. */
-enum status ort_measure(const char *path, const uint8_t *bytes, size_t length, const struct measure_options *,
-                        struct arena *, struct measurement *, struct diag *) MUST_CHECK;
+enum status ort_measure(const struct ort *, const char *path, const uint8_t *bytes, size_t length,
+                        const struct measure_options *, struct arena *, struct measurement *, struct diag *) MUST_CHECK;
 
 #endif

@@ -50,38 +50,27 @@ static void fill(enum dtype type, uint8_t *out, size_t bytes, struct rng *rng) {
         for (size_t i = 0; i < bytes; i += width) out[i] = 1; /* little endian */
 }
 
-static const struct shape_binding *bound_shape(const struct bindings *bind, const char *input, size_t rank) {
+static const struct shape_binding *bound_shape(const struct bindings *bind, const char *input) {
     for (size_t i = 0; bind && i < bind->n_shapes; i++)
-        if (!strcmp(bind->shapes[i].input, input) && (size_t)bind->shapes[i].rank == rank) return &bind->shapes[i];
+        if (!strcmp(bind->shapes[i].input, input)) return &bind->shapes[i];
     return NULL;
 }
 
-static int64_t bound_dim(const struct bindings *bind, const char *symbol) {
-    for (size_t i = 0; bind && symbol[0] && i < bind->n_dims; i++)
-        if (!strcmp(bind->dims[i].symbol, symbol)) return bind->dims[i].value;
-    return -1;
-}
-
-/* The size of an axis the model leaves open; -1 when nothing says. */
-static int64_t open_dim(const struct bindings *bind, const char *symbol, size_t axis) {
-    int64_t bound = bound_dim(bind, symbol);
-    if (bound < 0 && axis == 0) bound = bind && bind->batch ? bind->batch : 1;
-    return bound;
-}
-
-static enum status close_dims(const struct bindings *bind, const char *model, const char *input, int64_t *dims,
-                              const char **symbols, size_t rank, struct diag *diag) {
-    const struct shape_binding *shape = bound_shape(bind, input, rank);
-    for (size_t i = 0; i < rank; i++) {
-        if (shape) dims[i] = shape->dims[i];
-        if (dims[i] < 0) dims[i] = open_dim(bind, symbols[i], i);
-        if (dims[i] >= 0) continue;
-        if (symbols[i][0])
-            return diag_fail(diag, ST_SHAPE, "%s: input \"%s\": size \"%s\" is open; give --dim %s=N", model, input,
-                             symbols[i], symbols[i]);
-        return diag_fail(diag, ST_SHAPE, "%s: input \"%s\": axis %zu is open; give --shape %s=...", model, input, i,
-                         input);
+/* The sizes to make an input in: those asked for, else those the model states. */
+static enum status input_dims(const struct ort *ort, const struct ort_shape *shape, const struct bindings *bind,
+                              const char *model, const char *input, struct arena *arena, int64_t **dims, size_t *rank,
+                              struct diag *diag) {
+    const struct shape_binding *bound = bound_shape(bind, input);
+    if (bound) {
+        *dims = arena_copy(arena, bound->dims, (size_t)bound->rank * sizeof **dims);
+        *rank = (size_t)bound->rank;
+        return ST_OK;
     }
+    TRY(ort_check(ort, ort->GetDimensionsCount(shape, rank), model, diag));
+    *dims = arena_array(arena, *rank + 1, sizeof **dims);
+    TRY(ort_check(ort, ort->GetDimensions(shape, *dims, *rank), model, diag));
+    for (size_t i = 0; i < *rank; i++)
+        if ((*dims)[i] < 0) return diag_fail(diag, ST_SHAPE, "%s: input \"%s\": axis %zu is open", model, input, i);
     return ST_OK;
 }
 
@@ -100,14 +89,10 @@ static enum status make_input(const struct ort *ort, const struct ort_shape *sha
                               const char *input, struct rng *rng, struct arena *arena, struct ort_value **value,
                               struct diag *diag) {
     size_t rank = 0, bytes = 0;
+    int64_t *dims;
     int element = 0;
     TRY(ort_check(ort, ort->GetTensorElementType(shape, &element), model, diag));
-    TRY(ort_check(ort, ort->GetDimensionsCount(shape, &rank), model, diag));
-    int64_t *dims = arena_array(arena, rank + 1, sizeof *dims);
-    const char **symbols = arena_array(arena, rank + 1, sizeof *symbols);
-    TRY(ort_check(ort, ort->GetDimensions(shape, dims, rank), model, diag));
-    TRY(ort_check(ort, ort->GetSymbolicDimensions(shape, symbols, rank), model, diag));
-    TRY(close_dims(options->bind, model, input, dims, symbols, rank, diag));
+    TRY(input_dims(ort, shape, options->bind, model, input, arena, &dims, &rank, diag));
     enum dtype type = (size_t)element < COUNT_OF(element_types) ? element_types[element] : DT_UNDEFINED;
     if (type == DT_STRING) /* made by the runtime, as empty strings */
         return ort_check(ort, ort->CreateTensorAsOrtValue(allocator, dims, rank, element, value), model, diag);

@@ -87,7 +87,9 @@ static void assign_runs(struct event *nodes, size_t n_nodes, const struct event 
 enum status ort_read_profile(const char *path, int skip, const char *model, struct arena *arena,
                              struct measurement *result, struct diag *diag) {
     cJSON *json;
-    if (json_read_file(&json, path, diag) != ST_OK)
+    struct diag own;
+    diag_init(&own, arena);
+    if (json_read_file(&json, path, &own) != ST_OK)
         return diag_fail(diag, ST_FORMAT, "%s: the runtime's profile cannot be read (a quote in a node's name?)",
                          model);
     size_t n = (size_t)cJSON_GetArraySize(json), n_nodes = 0, n_runs = 0;

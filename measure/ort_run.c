@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,8 +55,13 @@ static const char *provider_names(const struct job *job) {
 
 /* Libraries with a provider built in export OrtSessionOptionsAppendExecutionProvider_NAME(options, device). */
 static enum status add_provider(const struct job *job, struct ort_options *options) {
+    static const char suffix[] = "ExecutionProvider";
     const char *provider = job->options->provider;
-    if (!provider || !strcasecmp(provider, "cpu")) return ST_OK;
+    if (!provider) return ST_OK;
+    size_t length = strlen(provider), tail = sizeof suffix - 1;
+    if (length > tail && !strcasecmp(provider + length - tail, suffix))
+        provider = arena_strndup(job->arena, provider, length - tail);
+    if (!strcasecmp(provider, "cpu")) return ST_OK;
     const char *spelled[] = {provider, "CUDA", "Tensorrt", "ROCM", "OpenVINO", "Dnnl", "CoreML", "ACL", "ArmNN"};
     for (size_t i = 0; i < COUNT_OF(spelled); i++) {
         if (strcasecmp(spelled[i], provider)) continue;
@@ -169,48 +175,54 @@ static enum status time_runs(const struct job *job, struct measurement *result) 
     return status;
 }
 
-/* The runtime appends a date to the prefix; the folder is ours alone, so the one file in it is the profile. */
-static const char *only_file(const char *folder, struct arena *arena) {
-    const char *path = NULL;
+/* The runtime appends a date to the prefix; the folder is ours alone, so the one file in it is the profile. It is
+ * already open then, and taken out of the folder at once: whatever ends this process leaves nothing behind. */
+static int take_profile(const char *folder, struct arena *arena) {
+    int fd = -1;
     DIR *dir = opendir(folder);
-    for (struct dirent *entry; dir && (entry = readdir(dir));)
-        if (entry->d_name[0] != '.') path = arena_printf(arena, "%s/%s", folder, entry->d_name);
+    for (struct dirent *entry; dir && (entry = readdir(dir));) {
+        if (entry->d_name[0] == '.') continue;
+        const char *path = arena_printf(arena, "%s/%s", folder, entry->d_name);
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        unlink(path);
+    }
     if (dir) closedir(dir);
-    return path;
+    rmdir(folder);
+    return fd;
 }
 
 static enum status profile_runs(const struct job *job, struct measurement *result) {
     struct live_session live = {0};
     const char *base = getenv("TMPDIR");
-    char *folder = arena_printf(job->arena, "%s/onnx-latency-XXXXXX", base ? base : "/tmp");
+    char *folder = arena_printf(job->arena, "%s/onnx-latency-XXXXXX", base && *base ? base : P_tmpdir);
     if (!mkdtemp(folder)) return diag_fail(job->diag, ST_IO, "%s: no folder for the runtime's profile", folder);
     enum status status = open_session(job, arena_printf(job->arena, "%s/p", folder), &live);
+    int fd = take_profile(folder, job->arena);
     double total = 0, ms;
     for (int n = -PROFILE_WARM_UP; status == ST_OK && (n < 6 || !enough(job->options, n, total)); n++) {
         status = run_once(job, &live, &ms);
         if (n >= 0) total += ms;
     }
     close_session(job, &live); /* writes the profile */
-    const char *file = only_file(folder, job->arena);
-    if (status == ST_OK && !file) status = diag_fail(job->diag, ST_IO, "%s: the runtime wrote no profile", job->path);
-    if (status == ST_OK) status = ort_read_profile(file, PROFILE_WARM_UP, job->path, job->arena, result, job->diag);
-    if (file) unlink(file);
-    rmdir(folder);
+    if (status == ST_OK && fd < 0) status = diag_fail(job->diag, ST_IO, "%s: the runtime wrote no profile", job->path);
+    if (status == ST_OK)
+        status = ort_read_profile(arena_printf(job->arena, "/proc/self/fd/%d", fd), PROFILE_WARM_UP, job->path,
+                                  job->arena, result, job->diag);
+    if (fd >= 0) close(fd);
     return status;
 }
 
-enum status ort_measure(const char *path, const uint8_t *bytes, size_t length, const struct measure_options *options,
-                        struct arena *arena, struct measurement *result, struct diag *diag) {
-    struct ort ort;
+enum status ort_measure(const struct ort *ort, const char *path, const uint8_t *bytes, size_t length,
+                        const struct measure_options *options, struct arena *arena, struct measurement *result,
+                        struct diag *diag) {
+    struct job job = {ort, path, bytes, length, options, arena, diag, NULL};
     memset(result, 0, sizeof *result);
-    TRY(ort_open(&ort, arena, diag));
-    struct job job = {&ort, path, bytes, length, options, arena, diag, NULL};
-    result->runtime = arena_printf(arena, "onnxruntime %s", ort.version);
+    result->runtime = arena_printf(arena, "onnxruntime %s", ort->version);
     result->threads = options->threads > 0 ? options->threads : 1;
     result->min_ms = result->median_ms = result->p90_ms = NAN;
-    TRY(check(&job, ort.CreateEnv(4, "onnx-latency", &job.env)));
+    TRY(check(&job, ort->CreateEnv(4, "onnx-latency", &job.env)));
     enum status status = options->only_profile ? ST_OK : time_runs(&job, result);
     if (status == ST_OK && (options->per_node || options->only_profile)) status = profile_runs(&job, result);
-    ort.ReleaseEnv(job.env);
+    ort->ReleaseEnv(job.env);
     return status;
 }

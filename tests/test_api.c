@@ -198,7 +198,10 @@ Test(api, what_cannot_be_opened_says_why) {
 }
 
 #define EXPECT_REFUSAL(call, expected, error, fragment)                                                                \
-    cr_expect_eq((call), (expected)), cr_expect(strstr((error), (fragment)), "%s", (error))
+    do {                                                                                                               \
+        cr_expect_eq(call, expected);                                                                                  \
+        cr_expect(strstr(error, fragment), "%s", error);                                                               \
+    } while (0)
 
 /* Callers that go on after a failure are told of it again, not given a number. */
 Test(api, what_did_not_open_answers_nothing) {
