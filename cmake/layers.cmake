@@ -11,17 +11,20 @@ find_library(LAPACK_A NAMES liblapack.a PATH_SUFFIXES lapack REQUIRED)
 find_library(BLAS_A NAMES libblas.a PATH_SUFFIXES blas REQUIRED)
 find_library(TMG_A NAMES libtmglib.a)
 find_program(GFORTRAN NAMES gfortran REQUIRED)
-add_library(lapacke INTERFACE)
-target_link_libraries(lapacke INTERFACE ${LAPACKE_A} $<$<BOOL:${TMG_A}>:${TMG_A}> ${LAPACK_A} ${BLAS_A})
+set(LAPACK_ARCHIVES ${LAPACKE_A} ${LAPACK_A} ${BLAS_A})
+if(TMG_A)
+  list(INSERT LAPACK_ARCHIVES 1 ${TMG_A})
+endif()
 foreach(runtime gfortran quadmath)
   execute_process(COMMAND ${GFORTRAN} -print-file-name=lib${runtime}.a OUTPUT_VARIABLE archive
                   OUTPUT_STRIP_TRAILING_WHITESPACE)
   # Where a machine has no such library (quadmath outside x86), the compiler answers with the bare name.
   if(EXISTS ${archive})
-    target_link_libraries(lapacke INTERFACE ${archive})
+    list(APPEND LAPACK_ARCHIVES ${archive})
   endif()
 endforeach()
-target_link_libraries(lapacke INTERFACE m)
+add_library(lapacke INTERFACE)
+target_link_libraries(lapacke INTERFACE ${LAPACK_ARCHIVES} m)
 target_link_options(lapacke INTERFACE
   -static-libgcc       # libgfortran's only need; one library less to load
   -Wl,--undefined=xerbla_) # and all of predictor/fortran.c with it, before the libraries are searched

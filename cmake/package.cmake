@@ -3,14 +3,27 @@
 include(CMakePackageConfigHelpers)
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/onnx_latency)
 
+# One object with LAPACK inside, of which only ol_* is seen: whoever links it may call their own functions what they like,
+# and has their own LAPACK.
+set(packed ${CMAKE_BINARY_DIR}/package/libonnx_latency.a)
+set(packed_object ${CMAKE_BINARY_DIR}/package/onnx_latency.o)
+file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/package)
+add_custom_command(
+  OUTPUT ${packed}
+  COMMAND ${CMAKE_LINKER} -r -o ${packed_object} --whole-archive $<TARGET_FILE:onnx_latency> --no-whole-archive
+          --start-group ${LAPACK_ARCHIVES} --end-group
+  COMMAND ${CMAKE_OBJCOPY} --wildcard --keep-global-symbol=ol_* ${packed_object}
+  COMMAND ${CMAKE_COMMAND} -E rm -f ${packed}
+  COMMAND ${CMAKE_AR} qc ${packed} ${packed_object}
+  DEPENDS onnx_latency VERBATIM)
+add_custom_target(package_archive ALL DEPENDS ${packed})
+
 install(TARGETS onnx-latency DESTINATION ${CMAKE_INSTALL_BINDIR})
-install(TARGETS onnx_latency ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(FILES ${packed} DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(FILES include/onnx_latency.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(DIRECTORY models/ DESTINATION ${CMAKE_INSTALL_DATADIR}/onnx-latency)
 
-# A static archive brings its dependencies along by name.
-get_filename_component(lapack_dir ${LAPACK_A} DIRECTORY)
-get_filename_component(blas_dir ${BLAS_A} DIRECTORY)
+# The archive's other dependencies go by name.
 configure_file(cmake/onnx_latency.pc.in onnx_latency.pc @ONLY)
 install(FILES ${CMAKE_BINARY_DIR}/onnx_latency.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 

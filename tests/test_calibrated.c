@@ -5,9 +5,11 @@
 #include "probes.h"
 
 #include <criterion/criterion.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 enum { NETS = 20, KERNELS = 12, BLOCK = 16 };
@@ -358,6 +360,48 @@ Test(calibrated, a_journal_of_another_seed_is_refused) {
     cr_assert_eq(run_calibration(1, 16, &t), ST_OK, "%s", diag.message);
     cr_assert_eq(run_calibration(2, 16, &t), ST_DATA);
     cr_assert_not_null(strstr(diag.message, "another seed"), "%s", diag.message);
+}
+
+static void write_text(const char *mode, const char *text) {
+    FILE *file = fopen(path, mode);
+    cr_assert_not_null(file);
+    fputs(text, file);
+    fclose(file);
+}
+
+/* Another's file stays as it is; of one's own only the damaged line is lost. */
+Test(calibrated, a_journal_is_not_written_over) {
+    static const char notes[] = "notes\nof somebody\n";
+    struct target *t = NULL;
+    char *text;
+    size_t length;
+    write_text("w", notes);
+    cr_assert_eq(run_calibration(1, 16, &t), ST_DATA);
+    cr_expect(strstr(diag.message, "is no file of measurements"), "%s", diag.message);
+    cr_assert_eq(file_read(&text, &length, path, &diag), ST_OK);
+    cr_expect_str_eq(text, notes);
+    free(text);
+    unlink(path);
+    diag_init(&diag, &arena);
+    cr_assert_eq(run_calibration(1, 16, &t), ST_OK, "%s", diag.message);
+    cr_assert_eq(file_read(&text, &length, path, &diag), ST_OK);
+    *strchr(strchr(text, '\n') + 1, '{') = '!';
+    write_text("w", text);
+    free(text);
+    cr_assert_eq(run_calibration(1, 16, &t), ST_OK, "%s", diag.message);
+    cr_expect(n_measured <= 1, "%zu: what follows the damaged line is still known", n_measured);
+    cr_assert_eq(diag.n_warnings, 1);
+    cr_expect(strstr(diag.warnings[0], "line 2 is damaged"), "%s", diag.warnings[0]);
+}
+
+Test(calibrated, a_journal_has_one_writer) {
+    struct target *t = NULL;
+    unlink(path);
+    int fd = open(path, O_RDWR | O_CREAT, 0666);
+    cr_assert_eq(flock(fd, LOCK_EX), 0);
+    cr_assert_eq(run_calibration(1, 16, &t), ST_IO);
+    cr_expect(strstr(diag.message, "another calibration is writing it"), "%s", diag.message);
+    close(fd);
 }
 
 static enum status no_runtime(const uint8_t *bytes, size_t length, const char *name,
