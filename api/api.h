@@ -108,7 +108,6 @@ enum status model_profile(ol_model *) MUST_CHECK;
 enum status model_predict(ol_model *, const struct target *, const ol_estimate **) MUST_CHECK;
 /* What a node is called: its name, or the name of its first output. */
 const char *node_title(const struct graph *, const struct node *);
-const char *op_title(const struct node *, struct arena *); /* "Conv", "com.microsoft.Gelu" */
 ol_unresolved show_unresolved(const struct graph *, uint32_t node, struct arena *);
 const char *dim_text(const struct graph *, dim, struct arena *);
 

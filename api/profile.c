@@ -10,7 +10,8 @@ const char *node_title(const struct graph *g, const struct node *n) {
     return n->op_type;
 }
 
-const char *op_title(const struct node *n, struct arena *arena) {
+/* "Conv", "com.microsoft.Gelu" */
+static const char *op_title(const struct node *n, struct arena *arena) {
     return n->domain[0] ? arena_printf(arena, "%s.%s", n->domain, n->op_type) : n->op_type;
 }
 

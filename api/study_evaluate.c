@@ -18,12 +18,6 @@ struct evaluation {
     struct sources sources;
     size_t n_targets, *targets;
     ol_score *scores;
-    struct worker {
-        struct arena scratch;
-        struct diag diag;
-        jmp_buf oom;
-        bool failed;
-    } * workers;
 };
 
 static enum status find_protocol(const char *name, enum protocol *protocol, struct diag *diag) {
@@ -139,14 +133,16 @@ static void own_proxies(const struct evaluation *e, size_t target, struct experi
     x->n_proxies = n;
 }
 
-static enum status run_target(struct evaluation *e, size_t i, struct worker *w) {
+static enum status run_target(void *user, size_t i, unsigned worker, struct arena *scratch, struct diag *diag) {
+    struct evaluation *e = user;
     struct experiment experiment;
     struct sources sources;
     struct score score;
     size_t target = e->targets[i];
     double start = monotonic_ms();
-    own_proxies(e, target, &experiment, &sources, &w->scratch);
-    TRY(experiment_run(&e->table, &experiment, &sources, target, &score, &w->scratch, &w->diag));
+    (void)worker;
+    own_proxies(e, target, &experiment, &sources, scratch);
+    TRY(experiment_run(&e->table, &experiment, &sources, target, &score, scratch, diag));
     e->scores[i] = (ol_score){.target = e->table.columns[target].name,
                               .srcc = score.srcc,
                               .srcc_min = score.srcc_min,
@@ -161,37 +157,13 @@ static enum status run_target(struct evaluation *e, size_t i, struct worker *w) 
     return ST_OK;
 }
 
-static void run_one(void *user, size_t i, unsigned worker) {
-    struct evaluation *e = user;
-    struct worker *w = &e->workers[worker];
-    if (w->failed) return;
-    if (setjmp(w->oom)) {
-        w->failed = true;
-        w->diag.status = ST_MEMORY;
-        w->diag.message = status_text(ST_MEMORY);
-        return;
-    }
-    w->failed = run_target(e, i, w) != ST_OK;
-    if (!w->failed) arena_reset(&w->scratch);
-}
-
 static enum status run_all(struct evaluation *e, unsigned jobs) {
     struct object *o = &e->study->base;
-    enum status status = ST_OK;
+    struct diag own;
+    diag_init(&own, &o->arena);
     e->scores = arena_array(&o->arena, e->n_targets, sizeof *e->scores);
-    e->workers = arena_array(&o->arena, jobs, sizeof *e->workers);
-    for (unsigned i = 0; i < jobs; i++) {
-        arena_init(&e->workers[i].scratch, o->arena.allocator, &e->workers[i].oom);
-        diag_init(&e->workers[i].diag, &e->workers[i].scratch);
-    }
-    parallel_for(jobs, e->n_targets, run_one, e);
-    for (unsigned i = 0; i < jobs; i++) {
-        if (e->workers[i].failed && status == ST_OK)
-            status =
-                diag_fail(&o->diag, e->workers[i].diag.status, "%s: %s", e->spec->table, e->workers[i].diag.message);
-        arena_free(&e->workers[i].scratch);
-    }
-    return status;
+    enum status status = parallel_try(jobs, e->n_targets, run_target, e, &o->arena, &own);
+    return status == ST_OK ? ST_OK : diag_fail(&o->diag, status, "%s: %s", e->spec->table, own.message);
 }
 
 static const ol_scores *show(const struct evaluation *e) {

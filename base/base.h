@@ -209,6 +209,11 @@ uint32_t csv_column(const struct csv *, const char *name); /* NONE when absent *
 /* Calls fn(user, i, worker) for i in 0..count-1 on `jobs` threads (worker in 0..jobs-1; 1 runs here). Order is free:
  * results must go to slot i. */
 void parallel_for(unsigned jobs, size_t count, void (*fn)(void *user, size_t i, unsigned worker), void *user);
+/* The same for what may fail: `scratch` is emptied after each i, and jumps to the end of the i it ran out in. Once one
+ * fails no later one begins; the status and message are those of the first i that failed, whatever the threads do. */
+enum status parallel_try(unsigned jobs, size_t count,
+                         enum status (*fn)(void *user, size_t i, unsigned worker, struct arena *scratch, struct diag *),
+                         void *user, struct arena *, struct diag *) MUST_CHECK;
 unsigned cpu_count(void);
 
 #endif

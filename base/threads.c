@@ -43,6 +43,62 @@ void parallel_for(unsigned jobs, size_t count, void (*fn)(void *user, size_t i, 
     for (unsigned i = 1; i < started; i++) pthread_join(workers[i].thread, NULL);
 }
 
+/* ---- Work that may fail ---- */
+
+struct attempt { /* of a worker: all it did until something failed */
+    struct arena scratch;
+    struct diag diag;
+    jmp_buf oom;
+    size_t failed_at;
+    enum status status;
+};
+
+struct attempts {
+    enum status (*fn)(void *user, size_t i, unsigned worker, struct arena *scratch, struct diag *);
+    void *user;
+    struct attempt *workers;
+    atomic_bool failed;
+};
+
+/* What is begun is finished, and all before it was begun: the first that fails is always among them. */
+static void attempt_one(void *user, size_t i, unsigned worker) {
+    struct attempts *all = user;
+    struct attempt *a = &all->workers[worker];
+    if (atomic_load(&all->failed)) return;
+    if (setjmp(a->oom)) {
+        a->status = a->diag.status = ST_MEMORY;
+        a->diag.message = status_text(ST_MEMORY);
+    } else {
+        a->status = all->fn(all->user, i, worker, &a->scratch, &a->diag);
+    }
+    if (a->status == ST_OK) {
+        arena_reset(&a->scratch);
+        return;
+    }
+    a->failed_at = i;
+    atomic_store(&all->failed, true);
+}
+
+enum status parallel_try(unsigned jobs, size_t count,
+                         enum status (*fn)(void *user, size_t i, unsigned worker, struct arena *scratch, struct diag *),
+                         void *user, struct arena *arena, struct diag *diag) {
+    if (jobs > MAX_THREADS) jobs = MAX_THREADS;
+    struct attempts all = {.fn = fn, .user = user, .workers = arena_array(arena, jobs, sizeof *all.workers)};
+    for (unsigned i = 0; i < jobs; i++) {
+        arena_init(&all.workers[i].scratch, arena->allocator, &all.workers[i].oom);
+        diag_init(&all.workers[i].diag, &all.workers[i].scratch);
+        all.workers[i].failed_at = SIZE_MAX;
+    }
+    parallel_for(jobs, count, attempt_one, &all);
+    const struct attempt *first = &all.workers[0];
+    for (unsigned i = 1; i < jobs; i++)
+        if (all.workers[i].failed_at < first->failed_at) first = &all.workers[i];
+    enum status status = first->status;
+    if (status != ST_OK) diag_fail(diag, status, "%s", first->diag.message);
+    for (unsigned i = 0; i < jobs; i++) arena_free(&all.workers[i].scratch);
+    return status;
+}
+
 unsigned cpu_count(void) {
     long n = sysconf(_SC_NPROCESSORS_ONLN);
     return n > 0 ? (unsigned)n : 1;

@@ -6,6 +6,14 @@
 /* Longer integer data is checked by its length alone, so that no weights are touched. */
 enum { COUNT_EXACTLY = 10 * VALUE_MAX /* what may become a value is exact */ };
 
+struct content { /* of a TensorProto */
+    enum dtype dtype;
+    int32_t rank;
+    const dim *dims;
+    int64_t elements;
+    struct data data;
+};
+
 static enum status read_dims(struct reader *r, const int64_t *from, size_t n, const char *what, struct content *out) {
     if (n > RANK_MAX) return read_fail(r, ST_LIMIT, "%s has %zu dimensions, more than %d", what, n, RANK_MAX);
     dim *dims = arena_array(r->arena, n, sizeof *dims);
@@ -96,7 +104,8 @@ static enum status read_payload(struct reader *r, const Onnx__TensorProto *t, co
     return ST_OK;
 }
 
-enum status read_content(struct reader *r, const Onnx__TensorProto *t, const char *what, struct content *c) {
+/* Finds the data of a tensor and checks it against the shape; `what` names it in messages. */
+static enum status read_content(struct reader *r, const Onnx__TensorProto *t, const char *what, struct content *c) {
     *c = (struct content){.data.file = NONE};
     if (t->segment) return read_fail(r, ST_MODEL, "%s is stored in segments, which is not supported", what);
     if (t->data_type == DT_UNDEFINED) return read_fail(r, ST_MODEL, "%s has no data type", what);

@@ -60,16 +60,6 @@ enum dtype read_dtype(struct reader *, int32_t data_type, const char *what);
 
 /* read_data.c */
 
-struct content { /* of a TensorProto */
-    enum dtype dtype;
-    int32_t rank;
-    const dim *dims;
-    int64_t elements;
-    struct data data;
-};
-
-/* Finds the data of a tensor and checks it against the shape; `what` names it in messages. */
-enum status read_content(struct reader *, const Onnx__TensorProto *, const char *what, struct content *) MUST_CHECK;
 /* Make tensor `id` an initializer with that content. */
 enum status read_dense(struct reader *, uint32_t id, const Onnx__TensorProto *, const char *what) MUST_CHECK;
 enum status read_sparse(struct reader *, uint32_t id, const Onnx__SparseTensorProto *, const char *what) MUST_CHECK;

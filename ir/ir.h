@@ -116,7 +116,7 @@ struct data { /* where a tensor's elements lie; bytes are borrowed from a mapped
     uint32_t file;        /* graph->files; NONE: `bytes` is in the arena */
     uint64_t offset;      /* in the file */
     uint64_t length;      /* bytes */
-    const uint8_t *bytes; /* NULL: an external file that was not found (a warning said so) */
+    const uint8_t *bytes; /* NULL: a model in memory, whose external files are not looked at */
 };
 
 struct sparse {                  /* elements that are not zero; the others take no room */

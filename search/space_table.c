@@ -9,7 +9,10 @@
 static const int64_t known_batches[] = {1, 32, 64, 256};
 static const char *const names_with_number[] = {"essential_ph_1"};
 
-int64_t column_batch(const char *name, size_t *length) {
+/* The batch size a device's column was measured at: "name_32" at 32, for 1, 32, 64 and 256; else 1. `length` gets that
+ * of the device's own name. A number that is part of the name ("essential_ph_1") cannot be told: such names are listed
+ * in the source. */
+static int64_t column_batch(const char *name, size_t *length) {
     const char *suffix = strrchr(name, '_');
     int64_t number;
     *length = strlen(name);
@@ -69,64 +72,39 @@ static void read_columns(struct table *t, const struct space *s, const struct cs
 
 /* ---- Features ---- */
 
-struct worker {
-    struct arena scratch;
-    struct space_cache cache;
-    struct diag diag;
-    jmp_buf oom;
-    bool failed;
-};
-
 struct extraction {
     const struct space *space;
     const struct arch *archs;
     size_t n, p;
     const int64_t *batches;
     double *(*x)[VIEW_COUNT];
-    struct worker *workers;
+    struct own_cache { /* of a worker */
+        bool is_open;
+        struct space_cache cache;
+    } * caches;
 };
 
-static enum status extract(struct extraction *e, struct worker *w, size_t i) {
+static enum status extract(void *user, size_t i, unsigned worker, struct arena *scratch, struct diag *diag) {
+    struct extraction *e = user;
+    struct own_cache *own = &e->caches[worker];
     size_t row = i % e->n, batch = i / e->n;
     struct features features;
+    if (!own->is_open) space_cache_init(&own->cache, scratch->allocator, scratch->on_oom);
+    own->is_open = true;
     for (size_t v = 0; v < space_views(e->space); v++) {
-        TRY(space_features_cached(&w->cache, e->space, &e->archs[row], e->batches[batch], (enum view)v, &features,
-                                  &w->scratch, &w->diag));
+        TRY(space_features_cached(&own->cache, e->space, &e->archs[row], e->batches[batch], (enum view)v, &features,
+                                  scratch, diag));
         features_fold(&features, e->x[batch][v] + row * e->p);
     }
     return ST_OK;
 }
 
-static void extract_one(void *user, size_t i, unsigned worker) {
-    struct extraction *e = user;
-    struct worker *w = &e->workers[worker];
-    if (w->failed) return;
-    if (setjmp(w->oom)) {
-        w->failed = true;
-        w->diag.status = ST_MEMORY;
-        w->diag.message = status_text(ST_MEMORY);
-        return;
-    }
-    w->failed = extract(e, w, i) != ST_OK;
-    if (!w->failed) arena_reset(&w->scratch);
-}
-
 static enum status extract_all(struct extraction *e, size_t n_batches, unsigned jobs, struct arena *arena,
                                struct diag *diag) {
-    enum status status = ST_OK;
-    e->workers = arena_array(arena, jobs, sizeof *e->workers);
-    for (unsigned i = 0; i < jobs; i++) {
-        arena_init(&e->workers[i].scratch, arena->allocator, &e->workers[i].oom);
-        space_cache_init(&e->workers[i].cache, arena->allocator, &e->workers[i].oom);
-        diag_init(&e->workers[i].diag, &e->workers[i].scratch);
-    }
-    parallel_for(jobs, e->n * n_batches, extract_one, e);
-    for (unsigned i = 0; i < jobs; i++) {
-        if (e->workers[i].failed && status == ST_OK)
-            status = diag_fail(diag, e->workers[i].diag.status, "%s", e->workers[i].diag.message);
-        space_cache_free(&e->workers[i].cache);
-        arena_free(&e->workers[i].scratch);
-    }
+    e->caches = arena_array(arena, jobs, sizeof *e->caches);
+    enum status status = parallel_try(jobs, e->n * n_batches, extract, e, arena, diag);
+    for (unsigned i = 0; i < jobs; i++)
+        if (e->caches[i].is_open) space_cache_free(&e->caches[i].cache);
     return status;
 }
 

@@ -453,3 +453,31 @@ Test(base, every_index_is_done_once) {
     parallel_for(4, 0, mark, NULL);
     cr_assert_geq(cpu_count(), 1);
 }
+
+/* ---- Work that may fail ---- */
+
+static enum status fail_from(void *user, size_t i, unsigned worker, struct arena *scratch, struct diag *diag) {
+    size_t first = *(const size_t *)user;
+    (void)worker;
+    memset(arena_alloc(scratch, 1000), 1, 1000);
+    if (i == 2 * first) longjmp(*scratch->on_oom, 1);
+    return i >= first && i % first == 0 ? diag_fail(diag, ST_DATA, "item %zu", i) : ST_OK;
+}
+
+/* The same item is named however many threads there are; running out of memory ends one item, not the program. */
+Test(base, the_first_failure_counts) {
+    struct arena own;
+    arena_init(&own, NULL, NULL);
+    for (unsigned jobs = 1; jobs <= 8; jobs++)
+        for (size_t first = 1; first < 100; first += 7) {
+            struct diag diag;
+            diag_init(&diag, &own);
+            cr_expect_eq(parallel_try(jobs, 100, fail_from, &first, &own, &diag), ST_DATA);
+            cr_expect_str_eq(diag.message, arena_printf(&own, "item %zu", first));
+        }
+    size_t never = 1000;
+    struct diag diag;
+    diag_init(&diag, &own);
+    cr_expect_eq(parallel_try(4, 100, fail_from, &never, &own, &diag), ST_OK);
+    arena_free(&own);
+}
