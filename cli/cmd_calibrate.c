@@ -17,6 +17,20 @@ static void advance(void *user, size_t networks, double share) {
     for (; bar->done < (size_t)(share * STEPS); bar->done++) progress_step(bar->progress);
 }
 
+static void print_json(const ol_calibrated *c, const char *name) {
+    struct json j;
+    json_start(&j, stdout);
+    json_open(&j, '{');
+    json_key(&j, "schema"), json_text(&j, "onnx-latency/calibrate/1");
+    json_key(&j, "target"), json_text(&j, name);
+    json_key(&j, "output"), json_text(&j, c->path);
+    json_key(&j, "networks"), json_int(&j, (int64_t)c->networks);
+    json_key(&j, "kernels"), json_int(&j, (int64_t)c->kernels);
+    json_key(&j, "error"), json_double(&j, c->error);
+    json_key(&j, "source"), json_text(&j, c->source);
+    json_close(&j, '}');
+}
+
 static void say(const ol_calibrated *c) {
     char percent[NUMBER_SIZE];
     printf("%s: %s; typical error %s\n", c->path, c->source, format_percent(percent, c->error));
@@ -27,6 +41,7 @@ int command_calibrate(const struct options *o) {
     ol_study *study;
     const ol_calibrated *calibrated;
     if (o->files.n) return usage_error(o->command, "%s: it takes no models", o->files.at[0]);
+    if (o->format == FORMAT_CSV) return usage_error(o->command, "--format csv: only table or json here");
     if (!o->output) return usage_error(o->command, "name the new target's file with -o");
     char *name = o->name ? xstrdup(o->name) : base_name(o->output);
     struct bar bar = {.progress = progress_start(STEPS, o->quiet)};
@@ -40,7 +55,10 @@ int command_calibrate(const struct options *o) {
     ol_context *context = study_context(o);
     ol_status status = ol_calibrate(context, &spec, &calibrated, &study);
     progress_end(bar.progress);
-    if (status == OL_OK && !o->quiet) say(calibrated);
+    if (status == OL_OK && o->format == FORMAT_JSON)
+        print_json(calibrated, name);
+    else if (status == OL_OK && !o->quiet)
+        say(calibrated);
     int code = study_end(study, status);
     ol_context_free(context);
     free(name);
