@@ -82,7 +82,7 @@ static void note_unresolved(struct view_of *v, uint32_t id) {
     bool is_known = true;
     for (uint32_t i = 0; i < n->n_outputs; i++)
         if (n->outputs[i] != NONE) is_known &= is_shape_known(&v->graph->tensors[n->outputs[i]]);
-    if (is_known) return;
+    if (is_known && n->op != OP_UNKNOWN) return; /* what an unknown one costs nobody declares */
     v->unresolved = arena_grow(v->arena, v->unresolved, v->profile->n_unresolved, &v->cap_unresolved,
                                v->profile->n_unresolved + 1, sizeof *v->unresolved);
     v->unresolved[v->profile->n_unresolved++] = show_unresolved(v->graph, id, v->arena);

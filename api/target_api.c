@@ -1,6 +1,8 @@
 /* Targets, for callers of the library. */
 #include "api.h"
 
+#include <string.h>
+
 static ol_target_info describe(const struct target *t) {
     return (ol_target_info){.name = t->name,
                             .kind = target_kind_name(t->kind),
@@ -22,6 +24,7 @@ static enum status open_target(ol_target *t, const char *name) {
     } else {
         TRY(target_find(t->base.context, name, &path, &t->base.arena, diag));
         TRY(target_load(&t->target, path, &t->base.arena, diag));
+        if (path != name) t->target->name = arena_strndup(&t->base.arena, name, strlen(name)); /* what finds it */
     }
     t->info = describe(t->target);
     return ST_OK;

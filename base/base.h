@@ -106,6 +106,8 @@ struct strtab {
 
 void strtab_init(struct strtab *, struct arena *);
 const char *intern(struct strtab *, const char *text, size_t length); /* NUL bytes inside become '?' */
+/* Control characters become "?". */
+void str_plain(char *text);
 const char *intern_str(struct strtab *, const char *text);
 
 /* diag.c: the first failure of a run, with its place, and the warnings. Nothing here prints. */

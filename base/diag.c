@@ -23,11 +23,18 @@ enum status diag_fail_at(struct diag *diag, const struct diag *of, const char *p
     return diag_fail(diag, of->status, "%s: line %zu: %s", path, line, of->message);
 }
 
+/* One line, whatever names the files hold: control characters would end it, or steer a terminal. */
+static const char *one_line(struct arena *arena, const char *fmt, va_list args) {
+    char *text = arena_vprintf(arena, fmt, args);
+    str_plain(text);
+    return text;
+}
+
 enum status diag_fail(struct diag *diag, enum status status, const char *fmt, ...) {
     if (diag->status != ST_OK) return status;
     va_list args;
     va_start(args, fmt);
-    diag->message = arena_vprintf(diag->arena, fmt, args);
+    diag->message = one_line(diag->arena, fmt, args);
     va_end(args);
     return diag->status = status;
 }
@@ -36,7 +43,7 @@ void diag_warn(struct diag *diag, const char *fmt, ...) {
     va_list args;
     if (diag->n_warnings > MAX_WARNINGS) return;
     va_start(args, fmt);
-    const char *text = arena_vprintf(diag->arena, fmt, args);
+    const char *text = one_line(diag->arena, fmt, args);
     va_end(args);
     if (diag->n_warnings == MAX_WARNINGS) text = "further warnings are left out";
     for (size_t i = 0; i < diag->n_warnings; i++)

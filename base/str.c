@@ -1,4 +1,4 @@
-/* Interned names. */
+/* Interned names, and text that is safe to show. */
 #include "base.h"
 
 #include <string.h>
@@ -23,4 +23,9 @@ const char *intern(struct strtab *table, const char *text, size_t length) {
 
 const char *intern_str(struct strtab *table, const char *text) {
     return intern(table, text, strlen(text));
+}
+
+void str_plain(char *text) {
+    for (; *text; text++)
+        if ((unsigned char)*text < ' ' || *text == 0x7f) *text = '?';
 }

@@ -4,6 +4,7 @@
 
 #include "onnx_latency.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 
@@ -61,6 +62,7 @@ struct texts {
 
 struct size_binding { /* --dim NAME=N, --shape INPUT=AxBxC */
     char *name;
+    atomic_bool is_used; /* by a model */
     size_t rank;
     int64_t *sizes;
 };
@@ -90,6 +92,7 @@ struct options {
 };
 
 /* Parses argv[1..]; prints what is wrong to stderr and returns false. */
+bool same_file(const char *, const char *); /* that exist and are regular; NULL is none */
 bool options_parse(struct options *, const struct command *, int argc, char **argv);
 void options_free(struct options *);
 void print_command_help(const struct command *, FILE *);
@@ -163,8 +166,9 @@ void csv_row(FILE *, size_t n, const char *const *cells); /* quotes where needed
 /* ---- inputs.c ---- */
 
 /* Model paths as given; `-` reads them from stdin, a line each. With `walk`, folders stand for the *.onnx files below
- * them, sorted. False when one could not be listed, which is said on stderr. The caller frees. */
-bool inputs_list(struct texts *, const struct options *, bool walk);
+ * them, sorted. The exit code so far: not EXIT_DONE when one could not be listed, or none is because the output would
+ * replace one, which is said on stderr. The caller frees. */
+int inputs_list(struct texts *, const struct options *, bool walk);
 void inputs_free(struct texts *);
 
 /* ---- progress.c: a bar on a terminal, for work over a second ---- */
@@ -178,6 +182,8 @@ void progress_end(struct progress *);
 
 /* Opens the model, to be freed even when that fails. Graphs printed after passes go to `log`. With `several` models,
  * --dim and --shape are for those that have such a dimension or input. */
+/* Of several models some may not have a size that was named; says which no model had. */
+void warn_unused_sizes(const struct options *);
 ol_status model_open(ol_context *, const struct options *, const char *path, bool several, ol_model **, FILE *log);
 void log_error(ol_model *, ol_status, FILE *log);
 /* Warnings and pass times, once all questions are asked. */

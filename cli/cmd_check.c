@@ -15,6 +15,9 @@ int command_check(const struct options *o) {
         if (!p.at[i].is_valid) continue;
         r.at[r.n++] = &p.at[i];
         if (p.at[i].latency_ms > o->budget_ms) code = worse_exit(code, EXIT_NO);
+        if (p.at[i].coverage > 0) continue;
+        fprintf(stderr, "%s: nothing in it can be priced on %s: no verdict\n", p.at[i].model, p.at[i].target);
+        code = worse_exit(code, EXIT_INPUT);
     }
     code = results_print(&r, o, code);
     free(r.at);

@@ -126,19 +126,20 @@ int command_measure(const struct options *o) {
     struct texts inputs;
     struct output output;
     if (!o->files.n) return usage_error(o->command, "name a model");
-    if (!inputs_list(&inputs, o, false)) return EXIT_INPUT;
+    int code = inputs_list(&inputs, o, false);
+    if (code != EXIT_DONE) return code;
     ol_context *context = ol_context_new(NULL);
     if (!context) out_of_memory();
     output_open(&output, o);
     s.out = output.stream;
     start(&s);
-    int code = EXIT_DONE;
     struct progress *progress = progress_start(inputs.n, o->quiet);
     for (size_t i = 0; i < inputs.n; i++) {
         code = worse_exit(code, measure_one(&s, context, inputs.at[i], inputs.n > 1));
         progress_step(progress);
     }
     progress_end(progress);
+    if (inputs.n > 1) warn_unused_sizes(o);
     end(&s);
     if (!output_close(&output)) code = worse_exit(code, EXIT_INPUT);
     ol_context_free(context);

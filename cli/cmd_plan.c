@@ -36,7 +36,8 @@ int command_plan(const struct options *o) {
     const ol_plan *plan;
     if (!o->files.n) return usage_error(o->command, "give the candidates, or - to read them from standard input");
     if (!o->proxies) return usage_error(o->command, "name proxies with --proxy, or --proxy auto");
-    if (!inputs_list(&candidates, o, !o->space)) return EXIT_INPUT;
+    int listed = inputs_list(&candidates, o, !o->space);
+    if (listed != EXIT_DONE) return listed;
     split_list(&proxies, o->proxies, &storage);
     ol_binding *dims = dims_of(o);
     ol_planning spec = {.candidates = candidates.at,

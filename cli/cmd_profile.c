@@ -185,7 +185,7 @@ static void total_row(struct table *t, struct buffer *shapes, const ol_profile *
 
 static void put_unresolved(const ol_profile *p, FILE *out) {
     if (p->totals.uncounted_nodes)
-        fprintf(out, "The totals leave out %lld of %lld nodes: a size they depend on is not known.\n",
+        fprintf(out, "The totals leave out %lld of %lld nodes, whose costs are not known.\n",
                 (long long)p->totals.uncounted_nodes, (long long)p->totals.nodes);
     print_unresolved(out, p->unresolved, p->n_unresolved);
 }
@@ -270,6 +270,10 @@ static int finish(struct work *w, int code) {
         fwrite(w->logs[i].bytes, 1, w->logs[i].length, stderr);
         code = worse_exit(code, w->exits[i]);
     }
+    if (w->inputs.n > 1) warn_unused_sizes(w->options);
+    bool is_empty = true;
+    for (size_t i = 0; i < w->inputs.n; i++) is_empty &= w->exits[i] != EXIT_DONE;
+    if (is_empty && (code == EXIT_USAGE || w->options->format != FORMAT_JSON)) return code;
     output_open(&output, w->options);
     print_results(w, output.stream);
     return output_close(&output) ? code : worse_exit(code, EXIT_INPUT);
@@ -287,7 +291,7 @@ static void free_work(struct work *w) {
 int command_profile(const struct options *o) {
     struct work w = {.options = o};
     if (!o->files.n) return usage_error(o->command, "name a model");
-    int code = inputs_list(&w.inputs, o, false) ? EXIT_DONE : EXIT_INPUT;
+    int code = inputs_list(&w.inputs, o, false);
     w.context = ol_context_new(NULL);
     w.logs = xrealloc(NULL, w.inputs.n * sizeof *w.logs);
     w.results = xrealloc(NULL, w.inputs.n * sizeof *w.results);

@@ -74,7 +74,12 @@ static bool walk_folders(struct texts *list) {
     return is_good;
 }
 
-bool inputs_list(struct texts *list, const struct options *o, bool walk) {
+void inputs_free(struct texts *list) {
+    for (size_t i = 0; i < list->n; i++) free((void *)(uintptr_t)list->at[i]);
+    free(list->at);
+}
+
+int inputs_list(struct texts *list, const struct options *o, bool walk) {
     bool is_good = true;
     *list = (struct texts){0};
     for (size_t i = 0; i < o->files.n; i++) {
@@ -83,10 +88,12 @@ bool inputs_list(struct texts *list, const struct options *o, bool walk) {
         else
             texts_add(list, xstrdup(o->files.at[i]));
     }
-    return walk ? walk_folders(list) && is_good : is_good;
-}
-
-void inputs_free(struct texts *list) {
-    for (size_t i = 0; i < list->n; i++) free((void *)(uintptr_t)list->at[i]);
-    free(list->at);
+    if (walk) is_good &= walk_folders(list);
+    for (size_t i = 0; i < list->n; i++) {
+        if (!same_file(o->output, list->at[i])) continue;
+        inputs_free(list);
+        *list = (struct texts){0};
+        return usage_error(o->command, "-o %s: would replace what is read", o->output);
+    }
+    return is_good ? EXIT_DONE : EXIT_INPUT;
 }

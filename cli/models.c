@@ -20,18 +20,33 @@ static void print_graph(void *user, const char *pass, const char *text, size_t l
     fwrite(text, 1, length, log);
 }
 
+static bool is_wanted(struct size_binding *b, bool has, bool several) {
+    if (has) atomic_store(&b->is_used, true);
+    return has || !several;
+}
+
 static ol_status bind_sizes(ol_model *m, const struct options *o, bool several) {
     ol_status status = OL_OK;
     for (size_t i = 0; i < o->dims.n && status == OL_OK; i++) {
-        const struct size_binding *b = &o->dims.at[i];
-        if (!several || ol_model_leaves_open(m, b->name)) status = ol_model_set_dim(m, b->name, b->sizes[0]);
+        struct size_binding *b = &o->dims.at[i];
+        if (is_wanted(b, ol_model_leaves_open(m, b->name), several)) status = ol_model_set_dim(m, b->name, b->sizes[0]);
     }
     for (size_t i = 0; i < o->shapes.n && status == OL_OK; i++) {
-        const struct size_binding *b = &o->shapes.at[i];
-        if (!several || ol_model_has_input(m, b->name)) status = ol_model_set_shape(m, b->name, b->sizes, b->rank);
+        struct size_binding *b = &o->shapes.at[i];
+        if (is_wanted(b, ol_model_has_input(m, b->name), several))
+            status = ol_model_set_shape(m, b->name, b->sizes, b->rank);
     }
     if (o->batch && status == OL_OK) status = ol_model_set_batch(m, o->batch);
     return status;
+}
+
+void warn_unused_sizes(const struct options *o) {
+    for (size_t i = 0; i < o->dims.n && !o->quiet; i++)
+        if (!atomic_load(&o->dims.at[i].is_used))
+            fprintf(stderr, "warning: --dim %s: no model leaves a dimension of that name open\n", o->dims.at[i].name);
+    for (size_t i = 0; i < o->shapes.n && !o->quiet; i++)
+        if (!atomic_load(&o->shapes.at[i].is_used))
+            fprintf(stderr, "warning: --shape %s: no model has an input of that name\n", o->shapes.at[i].name);
 }
 
 ol_status model_open(ol_context *context, const struct options *o, const char *path, bool several, ol_model **m,

@@ -86,6 +86,7 @@ static void run_all(struct work *w) {
         buffer_free(&w->logs[i]);
         all->exit_code = worse_exit(all->exit_code, w->exits[i]);
     }
+    if (n > 1) warn_unused_sizes(w->options);
     free(w->logs);
     free(w->exits);
 }
@@ -110,7 +111,7 @@ void predictions_run(struct predictions *p, const struct options *o, bool walk) 
     if (!context) out_of_memory();
     int code = targets_open(&targets, context, o);
     if (code == EXIT_DONE) {
-        if (!inputs_list(&p->inputs, o, walk)) p->exit_code = EXIT_INPUT;
+        p->exit_code = inputs_list(&p->inputs, o, walk);
         run_on_targets(p, o, &targets);
     } else {
         p->exit_code = code;

@@ -33,7 +33,8 @@ static char *room_for(struct table *t, size_t bytes) {
 
 static void add_text(struct table *t, const char *text, size_t length) {
     char *to = room_for(t, length + 1);
-    memcpy(to, text, length);
+    for (size_t i = 0; i < length; i++) /* names from files must not steer a terminal */
+        to[i] = (unsigned char)text[i] < ' ' || text[i] == 0x7f ? '?' : text[i];
     to[length] = '\0';
     add_cell(t, t->length);
     t->length += length + 1;

@@ -99,6 +99,7 @@ static bool is_always(const struct graph *graph, uint32_t tensor, bool always) {
 
 static struct trips known_trips(const struct graph *graph, dim d) {
     struct cost bound = {0};
+    if (dim_is_number(d) && d.value < 0) return (struct trips){0};
     int64_t n = count_dim(graph, d, &bound);
     if (n < 0) return (struct trips){.n = 1, .open = true};
     return (struct trips){.n = n, .upper_bound = bound.upper_bound};

@@ -103,6 +103,7 @@ static int64_t norm_operations(const struct node *node) {
     case OP_LpNormalization:
         return 3;
     case OP_RMSNormalization:
+    case OP_SimplifiedLayerNormalization:
     case OP_MsSimplifiedLayerNormalization:
         return 4;
     case OP_MsSkipSimplifiedLayerNormalization:

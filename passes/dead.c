@@ -28,8 +28,11 @@ struct viewing {
 
 /* ---- Zeros ---- */
 
+/* What is larger is a weight, which is not read. */
+enum { LARGEST_ZERO = 1 << 20 };
+
 static bool all_bytes_zero(const struct data *data) {
-    return data->bytes && data->length && data->bytes[0] == 0 &&
+    return data->bytes && data->length && data->length <= LARGEST_ZERO && data->bytes[0] == 0 &&
            memcmp(data->bytes, data->bytes + 1, data->length - 1) == 0;
 }
 

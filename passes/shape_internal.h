@@ -165,12 +165,12 @@ shape_fn shape_affine_grid, shape_arg_reduce, shape_attention, shape_batch_norm,
     shape_one_hot, shape_opaque, shape_optimizer, shape_optional, shape_optional_get_element,
     shape_optional_has_element, shape_pad, shape_pool, shape_qgemm, shape_qlinear_bcast, shape_qlinear_concat,
     shape_qlinear_conv, shape_qlinear_matmul, shape_quantize, shape_random, shape_random_like, shape_range,
-    shape_reduce, shape_reshape, shape_resize, shape_rfft, shape_rnn, shape_roi_align, shape_same, shape_same_bool,
-    shape_scan, shape_sequence_at, shape_sequence_construct, shape_sequence_empty, shape_sequence_erase,
-    shape_sequence_insert, shape_sequence_length, shape_sequence_map, shape_shape, shape_size, shape_slice,
-    shape_softmax_loss, shape_space_to_depth, shape_split, shape_split_to_sequence, shape_squeeze, shape_stft,
-    shape_string_normalizer, shape_string_split, shape_tfidf, shape_tile, shape_topk, shape_transpose, shape_unique,
-    shape_unsqueeze, shape_upsample, shape_where, shape_window;
+    shape_reduce, shape_reorder_input, shape_reorder_output, shape_reshape, shape_resize, shape_rfft, shape_rnn,
+    shape_roi_align, shape_same, shape_same_bool, shape_scan, shape_sequence_at, shape_sequence_construct,
+    shape_sequence_empty, shape_sequence_erase, shape_sequence_insert, shape_sequence_length, shape_sequence_map,
+    shape_shape, shape_size, shape_slice, shape_softmax_loss, shape_space_to_depth, shape_split,
+    shape_split_to_sequence, shape_squeeze, shape_stft, shape_string_normalizer, shape_string_split, shape_tfidf,
+    shape_tile, shape_topk, shape_transpose, shape_unique, shape_unsqueeze, shape_upsample, shape_where, shape_window;
 
 fold_fn fold_arith, fold_cast, fold_clip, fold_compare, fold_concat, fold_constant, fold_constant_of_shape, fold_cumsum,
     fold_expand, fold_gather, fold_gather_elements, fold_gather_nd, fold_identity, fold_matmul, fold_nonzero, fold_pad,

@@ -230,3 +230,33 @@ enum status shape_depth_to_space(struct infer *in) {
 enum status shape_space_to_depth(struct infer *in) {
     return block_shape(in, true);
 }
+
+/* ---- Blocked layouts (com.microsoft.nchwc) ---- */
+
+#define BLOCK 8 /* of channels; on some machines 16, where those that do not fill one are padded further */
+
+/* Channels-first or, with channels_last, channels-last to blocks of channels, the last one padded. */
+enum status shape_reorder_input(struct infer *in) {
+    struct graph *g = in->graph;
+    int32_t rank = infer_rank(in, 0);
+    bool last = node_int(in->node, "channels_last", 0) != 0;
+    dim dims[RANK_MAX];
+    TRY(infer_want_rank(in, 0, "the input", 3, -1));
+    if (rank == RANK_UNKNOWN) return infer_set_unknown(in, 0, infer_dtype(in, 0), NULL);
+    for (int32_t i = 0; i < rank; i++) dims[i] = infer_dim(in, 0, last && i > 0 ? (i == 1 ? rank - 1 : i - 1) : i);
+    dims[1] = dim_mul(g, dim_ceildiv(g, dims[1], DIM(BLOCK)), DIM(BLOCK));
+    return infer_set(in, 0, infer_dtype(in, 0), dims, rank);
+}
+
+/* And back: `channels` says how many there are without the padding. */
+enum status shape_reorder_output(struct infer *in) {
+    int32_t rank = infer_rank(in, 0);
+    int64_t channels = node_int(in->node, "channels", 0);
+    bool last = node_int(in->node, "channels_last", 0) != 0;
+    dim dims[RANK_MAX];
+    TRY(infer_want_rank(in, 0, "the input", 3, -1));
+    if (rank == RANK_UNKNOWN) return infer_set_unknown(in, 0, infer_dtype(in, 0), NULL);
+    for (int32_t i = 0; i < rank; i++) dims[i] = infer_dim(in, 0, last && i > 0 ? (i == rank - 1 ? 1 : i + 1) : i);
+    if (channels > 0) dims[last ? rank - 1 : 1] = DIM(channels);
+    return infer_set(in, 0, infer_dtype(in, 0), dims, rank);
+}

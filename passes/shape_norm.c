@@ -1,4 +1,5 @@
-/* Shapes of normalisations with several outputs: BatchNormalization-15, LayerNormalization-17 and the com.microsoft
+/* Shapes of normalisations with several outputs: BatchNormalization-15, LayerNormalization-17 (ONNX
+ * Runtime has it, and the simplified form, in the same domain from version 1 on) and the com.microsoft
  * Skip and Simplified forms, EmbedLayerNormalization. */
 #include "shape_nn.h"
 
