@@ -9,6 +9,13 @@
 
 /* ---- Lists of passes ---- */
 
+static const char *all_passes(struct arena *arena) {
+    const char *text = "";
+    for (int i = 0; i < PASS_COUNT; i++)
+        text = arena_printf(arena, "%s%s%s", text, i ? ", " : "", pass_name((enum pass)i));
+    return text;
+}
+
 enum status pass_list(ol_model *m, const char *list, uint32_t *mask) {
     uint32_t found = 0;
     for (const char *p = list; *p;) {
@@ -16,7 +23,8 @@ enum status pass_list(ol_model *m, const char *list, uint32_t *mask) {
         const char *name = arena_strndup(&m->base.arena, p, length);
         enum pass pass = pass_parse(name);
         if (pass == PASS_COUNT)
-            return diag_fail(&m->base.diag, ST_USAGE, "%s: no pass is called \"%s\"", m->graph->path, name);
+            return diag_fail(&m->base.diag, ST_USAGE, "%s: no pass is called \"%s\"; there are: %s", m->graph->path,
+                             name, all_passes(&m->base.arena));
         found |= 1u << pass;
         p += length + (p[length] == ',');
     }

@@ -1,6 +1,7 @@
 /* onnx-latency COMMAND [options] FILE... */
 #include "cli.h"
 
+#include <errno.h>
 #include <string.h>
 
 const struct command commands[] = {
@@ -63,6 +64,13 @@ static int unknown_command(const char *name) {
     return EXIT_USAGE;
 }
 
+/* What could not be said on standard output is no success. */
+static int said(void) {
+    if (fflush(stdout) == 0 && !ferror(stdout)) return EXIT_DONE;
+    fprintf(stderr, PROGRAM_NAME ": standard output: %s\n", strerror(errno));
+    return EXIT_INPUT;
+}
+
 static int help(int argc, char **argv) {
     const struct command *command = argc > 0 ? find_command(argv[0]) : NULL;
     if (argc > 0 && !command) return unknown_command(argv[0]);
@@ -70,18 +78,15 @@ static int help(int argc, char **argv) {
         print_command_help(command, stdout);
     else
         print_help(stdout);
-    return EXIT_DONE;
+    return said();
 }
 
 static int run(const struct command *command, int argc, char **argv) {
     struct options options;
     int code = EXIT_USAGE;
     if (options_parse(&options, command, argc, argv)) {
-        code = EXIT_DONE;
-        if (options.help)
-            print_command_help(command, stdout);
-        else
-            code = command->run(&options);
+        if (options.help) print_command_help(command, stdout);
+        code = options.help ? said() : command->run(&options);
     }
     options_free(&options);
     return code;
@@ -97,7 +102,7 @@ int main(int argc, char **argv) {
         return help(argc - 2, argv + 2);
     if (strcmp(name, "--version") == 0) {
         printf(PROGRAM_NAME " %s\n", ol_version());
-        return EXIT_DONE;
+        return said();
     }
     const struct command *command = find_command(name);
     return command ? run(command, argc - 1, argv + 1) : unknown_command(name);

@@ -30,7 +30,8 @@ static const struct row {
     const char *help;
 } rows[] = {
 #define FIELD(name) offsetof(struct options, name)
-    {"target", "TARGET", 't', G_TARGET, VALUE_TEXTS, FIELD(targets), "a target's name or FILE.json; may be repeated"},
+    {"target", "TARGET", 't', G_TARGET, VALUE_TEXTS, FIELD(targets),
+     "a target's name, FILE.json or llvm:CPU; may be repeated"},
     {"precision", "P", 0, G_TARGET, VALUE_TEXT, FIELD(precision), "arithmetic in fp32, fp16 or int8"},
     {"budget", "MS", 0, G_BUDGET, VALUE_NUMBER, FIELD(budget_ms), "the latency not to exceed, in milliseconds"},
     {"per-kernel", NULL, 0, G_KERNELS, VALUE_NONE, FIELD(per_kernel), "lists the kernels and where the time goes"},

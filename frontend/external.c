@@ -80,7 +80,10 @@ static enum status open_file(struct reader *r, const char *what, const char *loc
     struct source_file source = {.path = path, .location = location};
     PUSH(r->arena, r->graph, files, source); /* first, so that the map is closed whatever happens */
     *file = (uint32_t)(r->graph->n_files - 1);
-    TRY(file_map_open(&r->graph->files[*file].map, path, r->diag));
+    struct diag own;
+    diag_init(&own, r->arena);
+    enum status status = file_map_open(&r->graph->files[*file].map, path, &own);
+    if (status != ST_OK) return read_fail(r, status, "%s: external data \"%s\": %s", what, location, own.message);
     file_map_shut(&r->graph->files[*file].map); /* a model may have a file for each of its weights */
     map_put(&r->external, location, strlen(location), *file);
     return ST_OK;
