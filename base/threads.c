@@ -57,26 +57,31 @@ struct attempts {
     enum status (*fn)(void *user, size_t i, unsigned worker, struct arena *scratch, struct diag *);
     void *user;
     struct attempt *workers;
-    atomic_bool failed;
+    atomic_size_t first; /* that failed so far */
 };
 
-/* What is begun is finished, and all before it was begun: the first that fails is always among them. */
+static void note_failure(struct attempts *all, struct attempt *a, size_t i) {
+    size_t first = atomic_load(&all->first);
+    a->failed_at = i;
+    while (i < first && !atomic_compare_exchange_weak(&all->first, &first, i)) {
+    }
+}
+
+/* All before the first that failed are tried, so that it is the first whatever the threads do. */
 static void attempt_one(void *user, size_t i, unsigned worker) {
     struct attempts *all = user;
     struct attempt *a = &all->workers[worker];
-    if (atomic_load(&all->failed)) return;
+    if (i > atomic_load(&all->first)) return;
     if (setjmp(a->oom)) {
         a->status = a->diag.status = ST_MEMORY;
         a->diag.message = status_text(ST_MEMORY);
     } else {
         a->status = all->fn(all->user, i, worker, &a->scratch, &a->diag);
     }
-    if (a->status == ST_OK) {
+    if (a->status == ST_OK)
         arena_reset(&a->scratch);
-        return;
-    }
-    a->failed_at = i;
-    atomic_store(&all->failed, true);
+    else
+        note_failure(all, a, i);
 }
 
 enum status parallel_try(unsigned jobs, size_t count,
@@ -84,6 +89,7 @@ enum status parallel_try(unsigned jobs, size_t count,
                          void *user, struct arena *arena, struct diag *diag) {
     if (jobs > MAX_THREADS) jobs = MAX_THREADS;
     struct attempts all = {.fn = fn, .user = user, .workers = arena_array(arena, jobs, sizeof *all.workers)};
+    atomic_init(&all.first, SIZE_MAX);
     for (unsigned i = 0; i < jobs; i++) {
         arena_init(&all.workers[i].scratch, arena->allocator, &all.workers[i].oom);
         diag_init(&all.workers[i].diag, &all.workers[i].scratch);

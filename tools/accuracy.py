@@ -245,9 +245,10 @@ def main():
                "`2080ti_32` on Once-for-all networks alone).", "",
                "Last, a target fitted on several spaces is as many proxies more, each fitted without one of them: how its "
                "weights move with what is measured is how they may be off on a space that is new. It was tried because of "
-               "`2080ti_32` on Once-for-all networks (10.1 to 9.9 %; over 400 draws 9.9 to 9.7), which is therefore not blind; of the seven "
-               "other columns there six gain, by 0.01 to 0.14 points, and one loses 0.01. Fits on each batch size, or on each "
-               "space at each batch size, did about the same. The other tables do not know of spaces and are unchanged.", "")
+               "`2080ti_32` on Once-for-all networks (10.1 to 9.9 %; over 400 draws 9.9 to 9.7), which is therefore not "
+               "blind; of the seven other columns there five gain 0.02 to 0.13 points, one stays and one loses 0.01. "
+               "Intervals hold up to two points less with random samples, and eight with planned ones (`2080ti_32`). Fits on each "
+               "batch size, or on each space at each batch size, did about the same. The other tables do not know of spaces and are unchanged.", "")
     oneproxy(report)
     help_tables(report)
     known_devices(report)
