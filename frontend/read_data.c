@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <string.h>
 
 /* Longer integer data is checked by its length alone, so that no weights are touched. */
 enum { COUNT_EXACTLY = 10 * VALUE_MAX /* what may become a value is exact */ };
@@ -145,11 +146,31 @@ static bool indices_fit(const struct content *indices, const struct content *val
     return indices->rank == 1 || indices->dims[1].value == rank;
 }
 
+/* ONNX Runtime writes indices in the least type that holds them, where the format says int64. */
+static void widen_indices(struct reader *r, struct content *c) {
+    size_t width = dtype_bits(c->dtype) / 8;
+    bool is_narrow = c->dtype == DT_INT8 || c->dtype == DT_INT16 || c->dtype == DT_INT32;
+    if (!is_narrow || c->data.encoding != ENC_RAW || !c->data.bytes) return;
+    int64_t *wide = arena_array(r->arena, (size_t)c->elements + 1, sizeof *wide);
+    for (int64_t i = 0; i < c->elements; i++) { /* little endian, both */
+        uint8_t *to = (uint8_t *)&wide[i];
+        memcpy(to, c->data.bytes + (size_t)i * width, width);
+        if (to[width - 1] & 0x80) memset(to + width, 0xff, sizeof *wide - width);
+    }
+    c->dtype = DT_INT64;
+    c->data = (struct data){.encoding = ENC_RAW,
+                            .file = NONE,
+                            .bytes = (const uint8_t *)wide,
+                            .length = (uint64_t)c->elements * sizeof *wide};
+}
+
 enum status read_sparse(struct reader *r, uint32_t id, const Onnx__SparseTensorProto *s, const char *what) {
     if (!s->values || !s->indices) return read_fail(r, ST_MODEL, "%s: a sparse tensor needs values and indices", what);
     struct content values, indices, whole = {.data.file = NONE};
     TRY(read_content(r, s->values, arena_printf(r->arena, "%s: values", what), &values));
     TRY(read_content(r, s->indices, arena_printf(r->arena, "%s: indices", what), &indices));
+    uint64_t stored = stored_bytes(&values) + stored_bytes(&indices);
+    widen_indices(r, &indices);
     whole.dtype = values.dtype;
     TRY(read_dims(r, s->dims, s->n_dims, what, &whole));
     if (!indices_fit(&indices, &values, whole.rank) || values.elements > whole.elements)
@@ -158,6 +179,6 @@ enum status read_sparse(struct reader *r, uint32_t id, const Onnx__SparseTensorP
     read_tensor_origin(r, id)->sparse = s;
     struct sparse sparse = {values.elements, indices.rank == 1, values.data, indices.data};
     r->graph->tensors[id].sparse = arena_copy(r->arena, &sparse, sizeof sparse);
-    r->graph->tensors[id].stored_bytes = stored_bytes(&values) + stored_bytes(&indices);
+    r->graph->tensors[id].stored_bytes = stored;
     return ST_OK;
 }

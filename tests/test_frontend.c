@@ -239,6 +239,24 @@ Test(frontend, sparse_initializers) {
     expect_error(&f, ST_MODEL, "do not fit");
 }
 
+/* As ONNX Runtime writes them: in the least type that holds them. */
+Test(frontend, sparse_indices_of_any_width) {
+    struct file f;
+    file_start(&f, 8);
+    add_sparse(&f, 3, (int64_t[]){3}, 1, 3);
+    static const int8_t narrow[] = {0, 5, 11};
+    Onnx__SparseTensorProto *sparse = f.graph->sparse_initializer[0];
+    sparse->indices = set_raw(&f, new_tensor(&f, NULL, DT_INT8, (int64_t[]){3}, 1), narrow, sizeof narrow);
+    add_output(&f, f.graph, "y");
+    add_node(&f, f.graph, "Relu", "s", "y");
+    expect_read(&f);
+    const struct tensor *s = tensor_named(f.read, "s");
+    cr_assert_eq(s->stored_bytes, 3 * 4 + 3);
+    cr_expect_eq(s->sparse->indices.length, 24);
+    cr_expect_arr_eq(s->sparse->indices.bytes, ((int64_t[]){0, 5, 11}), 24);
+    file_end(&f);
+}
+
 Test(frontend, newer_types_are_kept) {
     struct file f;
     file_start(&f, 15);
