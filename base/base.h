@@ -183,8 +183,8 @@ void file_out_abandon(struct file_out *); /* removes the temporary */
 
 struct cJSON;
 enum status json_read_file(struct cJSON **, const char *path, struct diag *) MUST_CHECK; /* caller cJSON_Delete()s */
-/* The same with the arrays of these names empty, whatever they hold: numbers that nobody asks for take most of the
- * time. They must hold no arrays, and no text with a ']'. */
+/* The same with the arrays and objects of these names empty, whatever they hold: numbers that nobody asks for take most
+ * of the time. They must hold neither arrays nor objects, and no text with a bracket. */
 enum status json_read_file_without(struct cJSON **, const char *path, const char *const *keys, size_t n,
                                    struct diag *) MUST_CHECK;
 enum status json_number(const struct cJSON *object, const char *key, double *out, const char *where,

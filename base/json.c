@@ -35,12 +35,12 @@ static char *skip_string(char *at, const char *end) {
     return at + 1;
 }
 
-/* The `[` of the array whose name ends at `at`; NULL: no name, or of something else. */
-static char *array_after(const char *at, const char *end) {
+/* The bracket of the array or object whose name ends at `at`; NULL: no name, or of something else. */
+static char *bracket_after(const char *at, const char *end) {
     at = skip_blanks(at, end);
     if (at >= end || *at != ':') return NULL;
     at = skip_blanks(at + 1, end);
-    return at < end && *at == '[' ? (char *)(uintptr_t)at : NULL;
+    return at < end && (*at == '[' || *at == '{') ? (char *)(uintptr_t)at : NULL;
 }
 
 static bool is_one_of(const char *name, size_t length, const char *const *keys, size_t n) {
@@ -50,13 +50,13 @@ static bool is_one_of(const char *name, size_t length, const char *const *keys, 
 }
 
 /* Line ends stay, for the messages. */
-static void empty_arrays(char *text, const char *end, const char *const *keys, size_t n) {
+static void empty_lists(char *text, const char *end, const char *const *keys, size_t n) {
     for (char *at = text; (at = memchr(at, '"', (size_t)(end - at)));) {
-        char *name = at + 1, *array = NULL, *close = NULL;
+        char *name = at + 1, *open = NULL, *close = NULL;
         at = skip_string(at, end);
-        if (at <= end && is_one_of(name, (size_t)(at - name - 1), keys, n)) array = array_after(at, end);
-        if (array) close = memchr(array, ']', (size_t)(end - array));
-        for (at = close ? array + 1 : at; close && at < close; at++)
+        if (at <= end && is_one_of(name, (size_t)(at - name - 1), keys, n)) open = bracket_after(at, end);
+        if (open) close = memchr(open, *open == '[' ? ']' : '}', (size_t)(end - open));
+        for (at = close ? open + 1 : at; close && at < close; at++)
             if (*at != '\n') *at = ' ';
         if (at >= end) return;
     }
@@ -68,7 +68,7 @@ enum status json_read_file_without(struct cJSON **json, const char *path, const 
     size_t length;
     *json = NULL;
     TRY(file_read(&text, &length, path, diag));
-    if (n) empty_arrays(text, text + length, keys, n);
+    if (n) empty_lists(text, text + length, keys, n);
     enum status status = parse(json, length ? text : NULL, length, path, diag);
     free(text);
     return status;

@@ -35,23 +35,28 @@ void features_fold(const struct features *features, double row[FT_LEARNED]) {
 
 /* ---- JSON ---- */
 
-static enum feature feature_parse(const char *name) {
-    int i = 0;
-    while (i < FT_LEARNED && strcmp(feature_name((enum feature)i), name) != 0) i++;
-    return (enum feature)i;
+/* Looked for from `near` on: they mostly stand in order. */
+static enum feature feature_parse(const char *name, int near) {
+    for (int i = 0; i < FT_LEARNED; i++) {
+        int at = (near + i) % FT_LEARNED;
+        if (strcmp(feature_name((enum feature)at), name) == 0) return (enum feature)at;
+    }
+    return FT_LEARNED;
 }
 
 static enum status read_weights(const cJSON *object, const char *where, double *weight, struct diag *diag) {
     const cJSON *item;
+    int near = 0;
     if (object && !cJSON_IsObject(object))
         return diag_fail(diag, ST_TARGET, "%s: linear: weights are an object of numbers by feature", where);
     cJSON_ArrayForEach(item, object) {
-        enum feature f = feature_parse(item->string);
+        enum feature f = feature_parse(item->string, near);
         if (f == FT_LEARNED)
             return diag_fail(diag, ST_TARGET, "%s: linear: unknown feature \"%s\"", where, item->string);
         if (!cJSON_IsNumber(item) || !isfinite(item->valuedouble))
             return diag_fail(diag, ST_TARGET, "%s: linear: weight of \"%s\" is not a number", where, item->string);
         weight[f] = item->valuedouble;
+        near = (int)f + 1;
     }
     return ST_OK;
 }
@@ -85,7 +90,7 @@ static enum status read_covariance(struct linear *l, const cJSON *object, const 
     size_t n = 0;
     enum feature order[FT_LEARNED];
     cJSON_ArrayForEach(item, names) {
-        enum feature f = cJSON_IsString(item) && n < FT_LEARNED ? feature_parse(item->valuestring) : FT_LEARNED;
+        enum feature f = cJSON_IsString(item) && n < FT_LEARNED ? feature_parse(item->valuestring, (int)n) : FT_LEARNED;
         if (f == FT_LEARNED) return diag_fail(diag, ST_TARGET, "%s: linear: bad list of features", where);
         order[n++] = f;
     }
@@ -115,7 +120,7 @@ static enum status read_partial(struct linear *l, const cJSON *list, const char 
             return diag_fail(diag, ST_TARGET, "%s: linear: a view is \"kept\", \"prune\" or \"full\"", where);
         TRY(json_number(item, "noise", &part->noise, where, diag));
         if (part->noise < 0) return diag_fail(diag, ST_TARGET, "%s: linear: negative noise", where);
-        TRY(read_weights(cJSON_GetObjectItemCaseSensitive(item, "weights"), where, part->weight, diag));
+        TRY(read_weights(cJSON_GetObjectItemCaseSensitive(item, "safe"), where, part->weight, diag));
         for (size_t j = 0; j < FT_LEARNED; j++)
             if (part->weight[j] < 0)
                 return diag_fail(diag, ST_TARGET, "%s: linear: a partial weight is negative", where);
@@ -172,7 +177,7 @@ static void write_partial(cJSON *object, const struct linear *l) {
         cJSON_AddStringToObject(part, "without", l->partial[i].without);
         cJSON_AddStringToObject(part, "view", view_name(l->partial[i].view));
         cJSON_AddNumberToObject(part, "noise", l->partial[i].noise);
-        write_weights(part, "weights", l->partial[i].weight);
+        write_weights(part, "safe", l->partial[i].weight);
     }
 }
 

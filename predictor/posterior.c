@@ -17,13 +17,14 @@
 static const double widths[] = {1e-4, 1.0 / 16, 1.0 / 4, 1, 4};
 static const double vague[] = {0.3, 1}; /* prior variances of components that know no device */
 
-#define N_GRID      (COUNT_OF(widths) * NOISE_LEVELS)
-#define WIDER       2     /* by this the logarithm of the prior falls with each doubling of a width above 1, */
-#define WIDER_HALF  6     /* by half of it with so many proxies: fewer say less of how far devices lie apart */
-#define NEAR        0.1   /* spread around one proxy, as a share of the spread of devices */
-#define ANALYTIC    0.3   /* prior mass of a device that one thing limits, over that of one that was measured */
-#define LEAST_LOG   (-14) /* of a mass over the largest: below it is none */
-#define SMALL_SHARE 1e-5  /* posterior mass below which a component is left out */
+#define N_GRID       (COUNT_OF(widths) * NOISE_LEVELS)
+#define WIDER        2     /* by this the logarithm of the prior falls with each doubling of a width above 1, */
+#define WIDER_HALF   6     /* by half of it with so many proxies: fewer say less of how far devices lie apart */
+#define NEAR         0.1   /* spread around one proxy, as a share of the spread of devices */
+#define ANALYTIC     0.3   /* prior mass of a device that one thing limits, over that of one that was measured */
+#define LEAST_LOG    (-14) /* of a mass over the largest: below it is none */
+#define MOST_OF_MEAN 25    /* half the logarithm of a factor's largest value over its least */
+#define SMALL_SHARE  1e-5  /* posterior mass below which a component is left out */
 
 /* ---- One component on one view ---- */
 
@@ -52,6 +53,7 @@ struct mixture {
     size_t n_components;
     struct solution *solutions; /* view-major */
     double log_sigma[NOISE_LEVELS];
+    double top; /* of the logarithms of the evidence so far */
 };
 
 /* a, the component's mean prediction over the latencies, scaled to fit them; and e. */
@@ -105,7 +107,7 @@ static void fill_forms(const struct spectrum *f, const struct solution *s, doubl
     }
 }
 
-static void fill_evidence(const struct mixture *m, const struct spectrum *f, double log_prior, struct solution *out) {
+static void fill_evidence(struct mixture *m, const struct spectrum *f, double log_prior, struct solution *out) {
     struct forms forms;
     double free = (double)m->samples->n - (double)f->rank - 1; /* directions of noise alone; one went with s */
     double proxies = (double)m->bank->n_proxies, wider = WIDER * proxies / (proxies + WIDER_HALF);
@@ -113,11 +115,15 @@ static void fill_evidence(const struct mixture *m, const struct spectrum *f, dou
         double log_width = -wider * fmax(log2(widths[w]), 0);
         fill_forms(f, out, widths[w], &forms);
         for (size_t i = 0; i < NOISE_LEVELS; i++) {
+            double *mass = &out->mass[w * NOISE_LEVELS + i], log_sigma = m->log_sigma[i];
             double left = forms.rest[i] - forms.mixed[i] * forms.mixed[i] / forms.mean[i];
-            out->mass[w * NOISE_LEVELS + i] = log_prior + log_width + m->bank->log_noise[i] - free * m->log_sigma[i] -
-                                              0.5 * left / (bank_noises[i] * bank_noises[i]) -
-                                              0.5 * log(forms.determinant[i] * forms.mean[i] / out->square) -
-                                              0.5 * forms.log_others[i];
+            double fit = log_prior + log_width + m->bank->log_noise[i] - free * log_sigma -
+                         0.5 * left / (bank_noises[i] * bank_noises[i]);
+            *mass = -INFINITY; /* no logarithm for what is hopeless whatever it is: the determinant is sigma^2rank at
+                                  least, and the mean's form sigma^2 over the largest of its factors */
+            if (fit - (double)f->rank * log_sigma + MOST_OF_MEAN < m->top + LEAST_LOG) continue;
+            *mass = fit - 0.5 * log(forms.determinant[i] * forms.mean[i] / out->square) - 0.5 * forms.log_others[i];
+            if (*mass > m->top) m->top = *mass;
         }
     }
 }
@@ -166,9 +172,7 @@ static void solve_view(struct mixture *m, size_t view, struct arena *scratch) {
 /* What is hopelessly unlikely gets no mass. */
 static void normalize(struct mixture *m) {
     size_t count = m->n_components * m->samples->n_views;
-    double top = -INFINITY, total = 0;
-    for (size_t i = 0; i < count; i++)
-        for (size_t k = 0; k < N_GRID; k++) top = fmax(top, m->solutions[i].mass[k]);
+    double top = m->top, total = 0;
     for (size_t i = 0; i < count; i++)
         for (size_t k = 0; k < N_GRID; k++) {
             double *mass = &m->solutions[i].mass[k], log_mass = *mass - top;
@@ -314,7 +318,7 @@ void bank_posterior(const struct bank *b, const struct samples *s, bool covarian
                     struct arena *arena) {
     assert(s->p == b->p && s->n_views == b->n_views && s->n > 0);
     *post = (struct posterior){.p = b->p, .n_views = b->n_views};
-    struct mixture m = {.bank = b, .samples = s};
+    struct mixture m = {.bank = b, .samples = s, .top = -INFINITY};
     for (size_t i = 0; i < NOISE_LEVELS; i++) m.log_sigma[i] = log(bank_noises[i]);
     m.components = components(b, &m.n_components, arena);
     m.solutions = arena_array(arena, b->n_views * m.n_components, sizeof *m.solutions);

@@ -50,7 +50,7 @@ struct target {
 
 /* Reads a target; the arena owns it. Unknown keys are ignored with a warning, missing ones named. */
 enum status target_load(struct target **, const char *path, struct arena *, struct diag *) MUST_CHECK;
-/* The same without the covariance of its weights, which is most of such a file. */
+/* The same without the weights of any sign and their covariance, which are most of such a file. */
 enum status target_load_proxy(struct target **, const char *path, struct arena *, struct diag *) MUST_CHECK;
 enum status target_save(const struct target *, const char *path, struct diag *) MUST_CHECK;
 

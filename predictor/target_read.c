@@ -292,7 +292,7 @@ enum status target_load(struct target **out, const char *path, struct arena *are
 }
 
 enum status target_load_proxy(struct target **out, const char *path, struct arena *arena, struct diag *diag) {
-    static const char *const unread[] = {"features", "covariance"};
+    static const char *const unread[] = {"features", "covariance", "weights"};
     struct target *t = arena_alloc(arena, sizeof *t);
     cJSON *root;
     TRY(json_read_file_without(&root, path, unread, COUNT_OF(unread), diag));

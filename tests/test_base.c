@@ -370,16 +370,20 @@ Test(files, json_values) {
 }
 
 Test(files, json_without_some_arrays) {
-    static const char *const unread[] = {"list", "text"};
+    static const char *const unread[] = {"list", "text", "flat"};
     struct cJSON *object;
-    double list[4];
-    put("t", "{\"x\": \"list\", \"list\": [1,\n2], \"\\\"list\": [3], \"lists\": [4, 5], \"text\": \"[6]\"}");
-    cr_assert_eq(json_read_file_without(&object, "t", unread, 2, &diag), ST_OK, "%s", diag.message);
+    double list[4], number = -1;
+    put("t", "{\"x\": \"list\", \"list\": [1,\n2], \"\\\"list\": [3], \"lists\": [4, 5], \"text\": \"[6]\","
+             "\"flat\": {\"a\": 1}, \"a\": 7}");
+    cr_assert_eq(json_read_file_without(&object, "t", unread, 3, &diag), ST_OK, "%s", diag.message);
     cr_expect_eq(json_numbers(object, "list", list, 4), 0);
     cr_expect_eq(json_numbers(object, "\"list", list, 4), 1);
     cr_expect_eq(json_numbers(object, "lists", list, 4), 2);
     cr_expect_str_eq(json_string_or(object, "x", ""), "list");
     cr_expect_str_eq(json_string_or(object, "text", ""), "[6]");
+    expect_message(json_number(cJSON_GetObjectItem(object, "flat"), "a", &number, "t", &diag), ST_FORMAT,
+                   "t: \"a\" is missing");
+    cr_expect_eq(json_number_or(object, "a", 0), 7);
     cJSON_Delete(object);
     put("t", "{\"list\": [1,\n2],\n}");
     expect_message(json_read_file_without(&object, "t", unread, 1, &diag), ST_FORMAT, "t:3: is not JSON");

@@ -99,7 +99,7 @@ Test(linear, refuses_bad_files) {
         {"{\"views\":[{\"view\":\"kept\",\"share\":1},{\"view\":\"kept\",\"share\":1}]}", "stands twice"},
         {"{\"views\":[{\"view\":\"kept\",\"share\":1}],\"partial\":[{\"view\":\"half\",\"noise\":0}]}", "a view is"},
         {"{\"views\":[{\"view\":\"kept\",\"share\":1}],\"partial\":[{\"view\":\"kept\",\"noise\":0,"
-         "\"weights\":{\"const\":-1}}]}",
+         "\"safe\":{\"const\":-1}}]}",
          "partial weight is negative"},
     };
     for (size_t i = 0; i < COUNT_OF(bad); i++) {

@@ -185,6 +185,7 @@ Test(target, shipped_ones) {
         if (t->linear) {
             struct linear without = *t->linear;
             memset(without.covariance, 0, sizeof without.covariance);
+            memset(without.weight, 0, sizeof without.weight);
             cr_assert_eq(target_load_proxy(&again, found.gl_pathv[i], &arena, &diag), ST_OK, "%s", diag.message);
             cr_assert_eq(again->linear->n_partial, without.n_partial, "%s", file);
             for (size_t k = 0; k < without.n_partial; k++)
