@@ -56,8 +56,8 @@ const char *const *ol_model_warnings(const ol_model *m, size_t *count) {
 
 static enum status check_unused(ol_model *m) {
     if (!m->binding.is_known) return ST_OK;
-    return diag_fail(&m->base.diag, ST_USAGE, "%s: sizes must be set before the first profile or prediction",
-                     m->graph->path);
+    return diag_fail(&m->base.diag, ST_USAGE,
+                     "%s: sizes must be set before the first profile, prediction or measurement", m->graph->path);
 }
 
 static enum status set_dim(ol_model *m, const char *symbol, int64_t size) {

@@ -1,4 +1,4 @@
-/* A loop over several threads. */
+/* Loops over several threads, of work that cannot fail and of work that may. */
 #include "base.h"
 
 #include <pthread.h>

@@ -124,8 +124,8 @@ OL_API void ol_model_free(ol_model *);
 OL_API const char *ol_model_error(const ol_model *);                          /* of the last call; as ol_target_error */
 OL_API const char *const *ol_model_warnings(const ol_model *, size_t *count); /* of all calls, each once */
 
-/* What the file leaves open. All of these come before the first profile or prediction. A leading dimension that stays
- * open counts as a batch of 1, with a warning; any other stays a symbol, which predictions refuse. */
+/* What the file leaves open. All of these come before the first profile, prediction or measurement. A leading dimension
+ * that stays open counts as a batch of 1, with a warning; any other stays a symbol, which predictions refuse. */
 OL_API ol_status ol_model_set_dim(ol_model *, const char *symbol, int64_t size) OL_MUST_CHECK;
 OL_API ol_status ol_model_set_shape(ol_model *, const char *input, const int64_t *dims, size_t rank) OL_MUST_CHECK;
 OL_API ol_status ol_model_set_batch(ol_model *, int64_t size) OL_MUST_CHECK; /* leading dims of the inputs */

@@ -44,7 +44,7 @@ struct suppression { /* NonMaxSuppression */
 bool suppression_read(struct graph *, const struct node *, struct suppression *, struct cost *);
 
 cost_fn cost_attention, cost_bytes, cost_conv, cost_conv_transpose, cost_dft, cost_einsum, cost_elementwise,
-    cost_gather, cost_gemm, cost_matmul, cost_matmul_nbits, cost_moe, cost_none, cost_norm, cost_real_fft, cost_pool,
+    cost_gather, cost_gemm, cost_matmul, cost_matmul_nbits, cost_moe, cost_none, cost_norm, cost_pool, cost_real_fft,
     cost_reduce, cost_resize, cost_rnn, cost_rotary, cost_softmax, cost_sort, cost_stft;
 
 #endif
