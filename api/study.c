@@ -35,6 +35,11 @@ const ol_spaces *ol_search_spaces(void) {
     return &spaces;
 }
 
+struct arena *study_scratch(ol_study *s) {
+    if (!s->scratch) s->scratch = arena_inside(&s->base.arena);
+    return s->scratch;
+}
+
 enum status study_method(const char *name, enum method *method, struct diag *diag) {
     *method = METHOD_BANK;
     for (int i = 0; i < METHOD_COUNT; i++) {

@@ -9,13 +9,15 @@
 
 struct ol_study {
     struct object base;
-    bool has_cache;           /* once there was an architecture: */
-    struct space_cache cache; /* its parts, */
-    struct arena *scratch;    /* and what making them takes */
+    bool has_cache; /* once there was an architecture: */
+    struct space_cache cache;
+    struct arena *scratch; /* once study_scratch was asked for it */
 };
 
 /* ---- study.c ---- */
 
+/* For one piece of work at a time, which resets it: new memory costs more than many a fit. */
+struct arena *study_scratch(ol_study *);
 enum status study_method(const char *name, enum method *, struct diag *) MUST_CHECK; /* NULL: bank */
 
 /* ---- study_rows.c: networks to rows of features ---- */

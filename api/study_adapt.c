@@ -22,8 +22,6 @@ struct learning {
     struct bank bank;
     struct proxy *proxies;
     size_t n_proxies;
-    double rescaling;
-    struct arena *scratch; /* of one fold at a time */
 };
 
 static struct samples subset(const struct samples *s, const uint32_t *rows, size_t n, struct arena *arena) {
@@ -46,7 +44,7 @@ static struct samples subset(const struct samples *s, const uint32_t *rows, size
 /* Settled once with all measurements, for the folds too. */
 static void settle_trust(struct learning *l) {
     double *trust = arena_array(&l->study->base.arena, l->rows.n, sizeof *trust);
-    bank_trust(&l->bank, &l->rows, trust, &l->study->base.arena);
+    bank_trust(&l->bank, &l->rows, trust, &l->study->base.arena, study_scratch(l->study));
     l->rows.trust = trust;
     for (size_t i = 0; i < l->rows.n; i++)
         if (trust[i] < DOUBTED)
@@ -56,16 +54,18 @@ static void settle_trust(struct learning *l) {
                       trust[i] < MISTAKEN ? "for nothing" : "little");
 }
 
-static void learn_bank(struct learning *l, const struct samples *rows, struct linear *out, struct arena *arena) {
+static double learn_bank(const struct learning *l, const struct samples *rows, struct linear *out,
+                         struct arena *arena) {
     struct posterior posterior;
     bank_adapt(&l->bank, rows, true, &posterior, arena);
     posterior_linear(&posterior, rows, out, arena);
     out->quantile = interval_quantile(rows, &posterior, arena);
-    l->rescaling = posterior.scale_only;
+    return posterior.scale_only;
 }
 
 /* Everything is set by one proxy's view and the paper's three kinds of coefficient. */
-static void learn_adaproxy(struct learning *l, const struct samples *rows, struct linear *out, struct arena *arena) {
+static void learn_adaproxy(const struct learning *l, const struct samples *rows, struct linear *out,
+                           struct arena *arena) {
     const struct proxy *proxy = &l->proxies[0];
     struct adaproxy model;
     size_t view = 0;
@@ -88,14 +88,15 @@ static void learn_full(const struct samples *rows, struct linear *out, struct ar
     linear_from_weights(out, rows, fit.view, weight, covariance, fit.rms, arena);
 }
 
-static void learn(struct learning *l, const struct samples *rows, struct linear *out, struct arena *arena) {
+/* Returns the probability that rescaling a proxy explains the rows. */
+static double learn(const struct learning *l, const struct samples *rows, struct linear *out, struct arena *arena) {
     memset(out, 0, sizeof *out);
+    if (!l->full && l->method == METHOD_BANK) return learn_bank(l, rows, out, arena);
     if (l->full)
         learn_full(rows, out, arena);
-    else if (l->method == METHOD_ADAPROXY)
-        learn_adaproxy(l, rows, out, arena);
     else
-        learn_bank(l, rows, out, arena);
+        learn_adaproxy(l, rows, out, arena);
+    return 0;
 }
 
 /* ---- Validation: rows that were not learned from ---- */
@@ -110,20 +111,24 @@ static struct errors errors_new(size_t n, struct arena *arena) {
 }
 
 static void learn_some(struct learning *l, const uint32_t *known, size_t n, struct linear *out) {
-    arena_reset(l->scratch);
-    struct samples rows = subset(&l->rows, known, n, l->scratch);
-    learn(l, &rows, out, l->scratch);
+    struct arena *scratch = study_scratch(l->study);
+    arena_reset(scratch);
+    struct samples rows = subset(&l->rows, known, n, scratch);
+    learn(l, &rows, out, scratch);
+}
+
+static void error_of(const struct samples *s, const struct linear *linear, size_t tested, double *ratio,
+                     double *deviation) {
+    const double *row[VIEW_COUNT];
+    for (size_t v = 0; v < VIEW_COUNT; v++) row[v] = s->x[v < s->n_views ? v : 0] + tested * s->p;
+    struct linear_estimate estimate = linear_predict_row(linear, row);
+    *ratio = log(s->y[tested] / estimate.ms);
+    *deviation = estimate.deviation;
 }
 
 static void add_errors(const struct learning *l, const struct linear *linear, const uint32_t *tested, size_t n,
                        struct errors *e) {
-    for (size_t i = 0; i < n; i++) {
-        const double *row[VIEW_COUNT];
-        for (size_t v = 0; v < VIEW_COUNT; v++) row[v] = l->rows.x[v < l->rows.n_views ? v : 0] + tested[i] * l->rows.p;
-        struct linear_estimate estimate = linear_predict_row(linear, row);
-        e->ratio[e->n] = log(l->rows.y[tested[i]] / estimate.ms);
-        e->deviation[e->n++] = estimate.deviation;
-    }
+    for (size_t i = 0; i < n; i++, e->n++) error_of(&l->rows, linear, tested[i], &e->ratio[e->n], &e->deviation[e->n]);
 }
 
 static double mape_of(const struct errors *e) {
@@ -220,22 +225,44 @@ static double quantile_adaproxy(const struct errors *e, size_t rows, struct aren
     return e->n ? fmax(least, order_statistic(z, e->n, fmin(1, 0.9 * (double)(e->n + 1) / (double)e->n))) : least;
 }
 
-static const char *validate_few(struct learning *l, struct linear *out, double *mape, struct arena *arena) {
+struct folds { /* of one row left out each */
+    const struct learning *learning;
+    double *ratio, *deviation;
+};
+
+static enum status leave_one_out(void *user, size_t left_out, unsigned worker, struct arena *scratch,
+                                 struct diag *diag) {
+    (void)worker, (void)diag;
+    struct folds *f = user;
+    const struct samples *all = &f->learning->rows;
+    struct linear *linear = arena_alloc(scratch, sizeof *linear);
+    uint32_t *known = arena_array(scratch, all->n, sizeof *known);
+    size_t kept = 0;
+    if (sample_trust(all, left_out) < MISTAKEN) return ST_OK;
+    for (uint32_t i = 0; i < all->n; i++)
+        if (i != left_out) known[kept++] = i;
+    struct samples rows = subset(all, known, kept, scratch);
+    learn(f->learning, &rows, linear, scratch);
+    error_of(all, linear, left_out, &f->ratio[left_out], &f->deviation[left_out]);
+    return ST_OK;
+}
+
+static enum status validate_few(struct learning *l, struct linear *out, double *mape, const char **text,
+                                struct arena *arena) {
     size_t n = l->rows.n;
-    struct linear *linear = arena_alloc(arena, sizeof *linear);
-    uint32_t *known = arena_array(arena, n, sizeof *known);
+    struct folds folds = {l, arena_array(arena, n, sizeof(double)), arena_array(arena, n, sizeof(double))};
     struct errors e = errors_new(n, arena);
-    for (uint32_t row = 0; row < n; row++) {
-        size_t kept = 0;
-        for (uint32_t i = 0; i < n; i++)
-            if (i != row) known[kept++] = i;
+    unsigned jobs = l->spec->jobs ? l->spec->jobs : cpu_count();
+    TRY(parallel_try(jobs, n, leave_one_out, &folds, arena, &l->study->base.diag));
+    for (size_t row = 0; row < n; row++) {
         if (sample_trust(&l->rows, row) < MISTAKEN) continue;
-        learn_some(l, known, kept, linear);
-        add_errors(l, linear, &row, 1, &e);
+        e.ratio[e.n] = folds.ratio[row];
+        e.deviation[e.n++] = folds.deviation[row];
     }
     *mape = mape_of(&e);
     if (l->method == METHOD_ADAPROXY) out->quantile = quantile_adaproxy(&e, n, arena);
-    return arena_printf(arena, "\"leave_one_out\":%s", summary(&e, out->quantile, arena));
+    *text = arena_printf(arena, "\"leave_one_out\":%s", summary(&e, out->quantile, arena));
+    return ST_OK;
 }
 
 /* ---- The new target ---- */
@@ -270,14 +297,13 @@ static enum status learn_target(struct learning *l, ol_adapted *out) {
     struct linear *linear = target.linear;
     const char *validation = "";
     out->loo_mape = NAN;
-    learn(l, &l->rows, linear, arena);
-    out->rescaling = l->rescaling;
+    out->rescaling = learn(l, &l->rows, linear, arena);
     if (l->method == METHOD_ADAPROXY && l->rows.n <= 3) /* so few fit anything */
         linear->noise = fmax(linear->noise, UNSAID);
     if (l->full && l->rows.n >= HOLDOUT_ROWS)
         validation = validate_full(l, linear, &out->loo_mape, arena);
     else if (!l->full && l->rows.n <= LOO_ROWS && l->rows.n > 3)
-        validation = validate_few(l, linear, &out->loo_mape, arena);
+        TRY(validate_few(l, linear, &out->loo_mape, &validation, arena));
     if (!linear_is_finite(linear))
         return diag_fail(&l->study->base.diag, ST_DATA, "%s: no finite weights explain these latencies",
                          l->spec->measurements);
@@ -322,7 +348,7 @@ ol_status ol_adapt(ol_context *context, const ol_adaptation *spec, const ol_adap
     *adapted = NULL;
     if (!s) return OL_EMEMORY;
     if (setjmp(s->base.oom)) return object_out_of_memory(&(*out)->base);
-    struct learning l = {.study = s, .spec = spec, .scratch = arena_inside(&s->base.arena)};
+    struct learning l = {.study = s, .spec = spec};
     ol_adapted *answer = arena_alloc(&s->base.arena, sizeof *answer);
     *answer = (ol_adapted){.name = spec->name, .path = spec->output};
     enum status status = adapt(&l, answer);

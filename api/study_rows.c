@@ -26,7 +26,6 @@ static struct samples as_samples(const struct matrix *m) {
 static void need_cache(ol_study *s) {
     if (s->has_cache) return;
     space_cache_init(&s->cache, s->base.arena.allocator, &s->base.oom);
-    s->scratch = arena_inside(&s->base.arena);
     s->has_cache = true;
 }
 
@@ -34,14 +33,14 @@ static void need_cache(ol_study *s) {
 static enum status arch_row(ol_study *s, const struct space *space, const struct arch *arch, int64_t batch,
                             struct matrix *m, size_t row) {
     struct features features;
+    struct arena *scratch = study_scratch(s);
     need_cache(s);
     for (size_t v = 0; v < m->n_views; v++) {
         if (v < space_views(space))
-            TRY(space_features_cached(&s->cache, space, arch, batch, (enum view)v, &features, s->scratch,
-                                      &s->base.diag));
+            TRY(space_features_cached(&s->cache, space, arch, batch, (enum view)v, &features, scratch, &s->base.diag));
         features_fold(&features, m->x[v] + row * FT_LEARNED);
     }
-    arena_reset(s->scratch);
+    arena_reset(scratch);
     return ST_OK;
 }
 

@@ -59,7 +59,8 @@ int command_adapt(const struct options *o) {
                           .device = o->device,
                           .source = o->source,
                           .seed = (uint64_t)o->seed,
-                          .output = o->output};
+                          .output = o->output,
+                          .jobs = (unsigned)o->jobs};
     ol_context *context = study_context(o);
     ol_status status = ol_adapt(context, &spec, &adapted, &study);
     if (status == OL_OK && o->format == FORMAT_JSON)

@@ -261,6 +261,7 @@ typedef struct ol_adaptation {
     const char *name, *description, *vendor, *device, *source; /* of the new target; all but name may be NULL */
     uint64_t seed;                                             /* of the validation's split */
     const char *output;                                        /* file of the new target */
+    unsigned jobs;                                             /* 0: one a processor */
 } ol_adaptation;
 
 typedef struct ol_adapted {

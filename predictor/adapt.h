@@ -151,8 +151,8 @@ struct posterior {
 };
 
 /* How much of a measurement each of the n samples is, by how near a fit to all comes to it, again and again. One that
- * nothing contradicts keeps its weight, however odd: few samples may be explained in any way. */
-void bank_trust(const struct bank *, const struct samples *, double *trust, struct arena *);
+ * nothing contradicts keeps its weight, however odd: few samples may be explained in any way. `scratch` is reset. */
+void bank_trust(const struct bank *, const struct samples *, double *trust, struct arena *, struct arena *scratch);
 /* The posterior over views, proxies, prior widths and noise levels given the samples. */
 void bank_adapt(const struct bank *, const struct samples *, bool covariance, struct posterior *, struct arena *);
 /* Mean prediction for every row; `deviation` (n, may be NULL): relative predictive standard deviation. */

@@ -201,7 +201,7 @@ static void predict_bank(struct trial *t, const uint32_t *sampled, const struct 
     struct samples s = gather(t->table, t->target, sampled, t->e->samples, scratch);
     struct posterior posterior;
     double *trust = arena_array(scratch, s.n, sizeof *trust);
-    bank_trust(&t->bank, &s, trust, scratch);
+    bank_trust(&t->bank, &s, trust, scratch, arena_inside(scratch));
     s.trust = trust;
     bank_adapt(&t->bank, &s, true, &posterior, scratch);
     posterior_predict(&posterior, test, t->predicted, t->deviation);

@@ -38,9 +38,9 @@ static void first_trust(const struct bank *b, const struct samples *s, double *t
         if (fabs(off[i] - middle) > log(FAR_OFF)) trust[i] = NOTHING;
 }
 
-void bank_trust(const struct bank *b, const struct samples *s, double *trust, struct arena *arena) {
+void bank_trust(const struct bank *b, const struct samples *s, double *trust, struct arena *arena,
+                struct arena *scratch) {
     struct samples trusted = *s;
-    struct arena *scratch = arena_inside(arena);
     double *ms = arena_array(arena, s->n, sizeof *ms);
     trusted.trust = trust;
     first_trust(b, s, trust, arena);

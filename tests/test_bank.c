@@ -122,7 +122,7 @@ static double error_with_wrong(double wrong, bool weighed, double trust[20]) {
     y[2] *= wrong;
     few.y = y;
     bank_init(&bank, &reference, proxies, 2, &memory);
-    bank_trust(&bank, &few, trust, &memory);
+    bank_trust(&bank, &few, trust, &memory, arena_inside(&memory));
     if (weighed) few.trust = trust;
     bank_adapt(&bank, &few, false, &posterior, &memory);
     posterior_predict(&posterior, &test, ms, NULL);
