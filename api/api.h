@@ -61,7 +61,7 @@ const char *const *target_list(const ol_context *, struct arena *, size_t *n);
 /* The file of a target: `name` itself when it ends in ".json", else NAME.json in the first folder that has it. */
 enum status target_find(const ol_context *, const char *name, const char **path, struct arena *,
                         struct diag *) MUST_CHECK;
-const char *cpu_table_path(void); /* of the CPUs behind llvm: targets */
+const char *cpu_table_path(struct arena *); /* of the CPUs behind llvm: targets */
 
 /* ---- Models (model.c, analyse.c, profile.c, estimate.c) ---- */
 

@@ -20,7 +20,7 @@ static enum status open_target(ol_target *t, const char *name) {
     struct diag *diag = &t->base.diag;
     const char *path;
     if (llvm_target_is(name)) {
-        TRY(llvm_target(&t->target, name, cpu_table_path(), &t->base.arena, diag));
+        TRY(llvm_target(&t->target, name, cpu_table_path(&t->base.arena), &t->base.arena, diag));
     } else {
         TRY(target_find(t->base.context, name, &path, &t->base.arena, diag));
         TRY(target_load(&t->target, path, &t->base.arena, diag));

@@ -1,7 +1,9 @@
-/* Where targets are found: the user's folders, the source tree this was built from, the installation. */
+/* Where targets are found: the user's folders, the installation of the program that runs, the source tree this was
+ * built from, the installation this was built for. */
 #include "api.h"
 
 #include <dirent.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -17,6 +19,22 @@ static void add(struct arena *arena, struct texts *f, const char *text) {
     PUSH(arena, f, at, text);
 }
 
+/* An installation that was moved takes its files along. */
+static const char *beside_program(struct arena *arena) {
+    char program[PATH_MAX];
+    ssize_t length = readlink("/proc/self/exe", program, sizeof program);
+    while (length > 0 && length < PATH_MAX && program[length - 1] != '/') length--;
+    return length > 0 && length < PATH_MAX ? arena_printf(arena, "%.*s" DATA_FROM_PROGRAM, (int)length, program) : NULL;
+}
+
+/* What comes with the program, in the order in which it is looked through. */
+static void list_data_folders(struct arena *arena, struct texts *f) {
+    const char *beside = beside_program(arena);
+    if (beside) add(arena, f, beside);
+    add(arena, f, DATA_DIR);
+    add(arena, f, INSTALL_DATA_DIR);
+}
+
 static void list_folders(const ol_context *context, struct arena *arena, struct texts *f) {
     *f = (struct texts){0};
     const char *path = context->target_path ? context->target_path : getenv("ONNX_LATENCY_TARGETS");
@@ -25,8 +43,9 @@ static void list_folders(const ol_context *context, struct arena *arena, struct 
         if (length) add(arena, f, arena_strndup(arena, p, length));
         p += length + (p[length] == ':');
     }
-    add(arena, f, DATA_DIR "/targets");
-    add(arena, f, INSTALL_DATA_DIR "/targets");
+    struct texts data = {0};
+    list_data_folders(arena, &data);
+    for (size_t i = 0; i < data.n_at; i++) add(arena, f, arena_printf(arena, "%s/targets", data.at[i]));
 }
 
 static bool ends_in_suffix(const char *name) {
@@ -124,9 +143,13 @@ enum status target_find(const ol_context *context, const char *name, const char 
     return not_found(context, name, arena, diag);
 }
 
-const char *cpu_table_path(void) {
-    static const char source[] = DATA_DIR "/cpus.json", installed[] = INSTALL_DATA_DIR "/cpus.json";
-    return access(source, R_OK) == 0 ? source : installed;
+const char *cpu_table_path(struct arena *arena) {
+    struct texts data = {0};
+    const char *path = NULL;
+    list_data_folders(arena, &data);
+    for (size_t i = 0; i < data.n_at && !(path && access(path, R_OK) == 0); i++)
+        path = arena_printf(arena, "%s/cpus.json", data.at[i]);
+    return path;
 }
 
 /* ---- The list, for the caller ---- */

@@ -43,4 +43,10 @@ flags=$(pkg-config --define-variable=includedir="$prefix/include" --define-varia
 # shellcheck disable=SC2086 # flags are words
 "$cc" -std=c11 "$@" "$prefix/host.c" -o "$prefix/host" $flags
 "$prefix/host" "$source/models/nets/resnet18.onnx" "$prefix/share/onnx-latency/targets"
-"$prefix/bin/onnx-latency" --version >/dev/null
+
+# An installation finds what belongs to it, wherever it was moved to and though the source tree is there too.
+mkdir "$prefix/moved"
+mv "$prefix/bin" "$prefix/share" "$prefix/moved"
+mv "$prefix/moved/share/onnx-latency/targets/nvidia-t4.json" "$prefix/moved/share/onnx-latency/targets/only-here.json"
+"$prefix/moved/bin/onnx-latency" targets -f csv | grep -q '^only-here,'
+"$prefix/moved/bin/onnx-latency" targets measured-raspi4 | grep -qF "$prefix/moved/bin/../share"
