@@ -311,9 +311,9 @@ dim tensor_elements(struct graph *, const struct tensor *); /* product of the di
 int64_t tensor_bytes(const struct tensor *);
 /* The elements of an initializer as a value (decoding any encoding), NULL when absent, too large or strings. */
 const struct value *tensor_read(struct graph *, const struct tensor *);
-/* Dense floats of a byte or more each that lie one after the other: elements are read where they are. */
-bool tensor_has_floats(const struct tensor *);
-double tensor_float(const struct tensor *, int64_t at);
+/* Dense numbers of a byte or more each that lie one after the other: elements are read where they are. */
+bool tensor_has_numbers(const struct tensor *);
+double tensor_number(const struct tensor *, int64_t at);
 struct value *value_new(struct arena *, uint32_t n, bool is_float); /* all unknown */
 /* Numbers that say where the elements of a sparse tensor lie, and how many there are. `out` NULL: only looks whether
  * they can be read. */

@@ -76,18 +76,19 @@ static uint64_t little_endian(const uint8_t *bytes, size_t width) {
     return value;
 }
 
-bool tensor_has_floats(const struct tensor *t) {
+bool tensor_has_numbers(const struct tensor *t) {
     enum encoding own = t->dtype == DT_FLOAT ? ENC_FLOATS : t->dtype == DT_DOUBLE ? ENC_DOUBLES : ENC_RAW;
     int64_t bytes = tensor_bytes(t);
-    return dtype_is_float(t->dtype) && dtype_bits(t->dtype) >= 8 &&
+    return (dtype_is_float(t->dtype) || dtype_is_integer(t->dtype)) && dtype_bits(t->dtype) >= 8 &&
            (t->data.encoding == ENC_RAW || t->data.encoding == own) && t->data.bytes && bytes > 0 &&
            (uint64_t)bytes <= t->data.length;
 }
 
-double tensor_float(const struct tensor *t, int64_t i) {
+double tensor_number(const struct tensor *t, int64_t i) {
     size_t width = dtype_bits(t->dtype) / 8;
     const uint8_t *at = t->data.bytes + (size_t)i * width;
     float single;
+    if (dtype_is_integer(t->dtype)) return (double)integer_of_bits(t->dtype, little_endian(at, width));
     if (t->dtype != DT_FLOAT) return float_of_bits(t->dtype, little_endian(at, width));
     memcpy(&single, at, sizeof single); /* by far the most common */
     return (double)single;

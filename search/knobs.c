@@ -31,8 +31,9 @@ static bool *mac_weights(const struct graph *g, struct arena *arena) {
     bool *is = arena_array(arena, g->n_tensors + 1, sizeof *is);
     for (size_t n = 0; n < g->n_nodes; n++) {
         const struct node *node = &g->nodes[n];
+        uint32_t weight;
         for (uint32_t i = 0; !node->dead && i < node->n_inputs; i++)
-            if (is_weight(g, node, node->inputs[i])) is[node->inputs[i]] = true;
+            if ((weight = weight_behind(g, node, node->inputs[i])) != NONE) is[weight] = true;
     }
     return is;
 }
@@ -156,11 +157,12 @@ static void find_groups(struct knobs *k, struct arena *arena) {
 /* ---- Importance: the norm of what goes, Torch-Pruning's group norm (CVPR 2023) ---- */
 
 /* Adds |v|^p of every weight to the indices of its axes. `sums[axis]` has the axis's size. */
-static void sum_axes(const struct tensor *t, double p, double **sums) {
+static void sum_axes(const struct weight *w, double p, double **sums) {
+    const struct tensor *t = w->stored;
     int64_t index[RANK_MAX] = {0};
     int64_t n = weight_count(t);
     for (int64_t i = 0; i < n; i++) {
-        double size = weight_size(t, i), power = p == 1 ? size : size * size;
+        double size = weight_size(w, i), power = p == 1 ? size : size * size;
         for (int32_t axis = 0; axis < t->rank; axis++)
             if (sums[axis]) sums[axis][index[axis]] += power;
         for (int32_t axis = t->rank - 1; axis >= 0; axis--) {
@@ -176,16 +178,18 @@ struct unit_sums {
 };
 
 static void add_tensor(const struct knobs *k, uint32_t id, double p, struct unit_sums *units, struct arena *scratch) {
-    const struct tensor *t = &k->g->tensors[id];
+    struct weight w = weight_open(k->g, id, k->dequantizers);
+    const struct tensor *t = w.stored;
     double *sums[RANK_MAX] = {NULL};
     bool any = false;
+    if (!w.is_known) return;
     for (int32_t axis = 0; axis < t->rank; axis++) {
         if (axis_is_frozen(&k->coupling, id, axis)) continue;
         sums[axis] = arena_array(scratch, (size_t)t->dims[axis].value, sizeof **sums);
         any = true;
     }
     if (!any) return;
-    sum_axes(t, p, sums);
+    sum_axes(&w, p, sums);
     for (int32_t axis = 0; axis < t->rank; axis++)
         for (int64_t i = 0; sums[axis] && i < t->dims[axis].value; i++) {
             uint32_t class_ = couple_element(&k->coupling, id, axis, i);
@@ -228,7 +232,7 @@ static void weigh_groups(struct knobs *k, enum importance how, uint64_t seed, st
                               arena_array(arena, (size_t)k->coupling.n + 1, sizeof(uint32_t))};
     for (uint32_t t = 0; t < k->g->n_tensors && how != IMPORTANCE_RANDOM; t++) {
         const struct tensor *tensor = &k->g->tensors[t];
-        if (!(tensor->flags & TF_INITIALIZER) || tensor->rank < 2 || !tensor_has_floats(tensor)) continue;
+        if (!(tensor->flags & TF_INITIALIZER) || tensor->rank < 2) continue;
         add_tensor(k, t, how == IMPORTANCE_L1 ? 1 : 2, &units, scratch);
         arena_reset(scratch);
     }
@@ -305,6 +309,7 @@ void knobs_find(struct knobs *k, struct graph *g, enum coupling_view view, int64
                 uint64_t seed, struct arena *arena) {
     *k = (struct knobs){.g = g, .align = align};
     prepare(g, arena, &k->copy_of);
+    k->dequantizers = weight_dequantizers(g, arena);
     couple_view(k, view, arena);
     keep_sizes(k, arena);
     find_groups(k, arena);

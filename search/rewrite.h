@@ -50,7 +50,8 @@ struct knobs {
     struct crop *crops;
     const int64_t *sizes; /* by axis (coupling.first_axis): before any cut; -1 when not a number */
     size_t n_axes;
-    const uint32_t *copy_of; /* by tensor: the initializer it is a private copy of; itself otherwise */
+    const uint32_t *copy_of;      /* by tensor: the initializer it is a private copy of; itself otherwise */
+    const uint32_t *dequantizers; /* weight_dequantizers of the graph */
     int64_t align;
 };
 
@@ -113,9 +114,21 @@ void structure_adjust_convs(struct graph *g, const struct graph *before); /* onl
 /* ---- weights.c ---- */
 
 bool does_macs(const struct node *);
-/* An initializer of two axes or more that such a node reads. */
-bool is_weight(const struct graph *, const struct node *, uint32_t tensor);
+/* The initializer of two axes or more that such a node reads as `tensor`, itself or through a DequantizeLinear; NONE.
+ */
+uint32_t weight_behind(const struct graph *, const struct node *, uint32_t tensor);
+/* By tensor: the DequantizeLinear that makes numbers of it, NONE. */
+const uint32_t *weight_dequantizers(const struct graph *, struct arena *);
+
+struct weight { /* an initializer's numbers as they count */
+    const struct tensor *stored;
+    const struct tensor *scale, *zero; /* of a quantised one; NULL: 1, 0 */
+    int64_t each, n_scales;            /* elements that go with one scale, one after the other; scales */
+    bool is_known;                     /* else there are none to be read */
+};
+
+struct weight weight_open(const struct graph *, uint32_t tensor, const uint32_t *dequantizers);
 int64_t weight_count(const struct tensor *);          /* elements */
-double weight_size(const struct tensor *, int64_t i); /* magnitude of an element; of tensors with tensor_has_floats */
+double weight_size(const struct weight *, int64_t i); /* magnitude of an element; of weights that are known */
 
 #endif

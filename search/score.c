@@ -3,15 +3,16 @@
 
 #include <stdlib.h>
 
-static double square(const struct tensor *t, int64_t i) {
-    return weight_size(t, i) * weight_size(t, i);
+static double square(const struct weight *w, int64_t i) {
+    return weight_size(w, i) * weight_size(w, i);
 }
 
 /* Without data every weight counts alike. */
-static double squared_norm(const struct tensor *t) {
+static double squared_norm(const struct weight *w) {
     double sum = 0;
-    if (!tensor_has_floats(t)) return (double)weight_count(t);
-    for (int64_t i = 0; i < weight_count(t); i++) sum += square(t, i);
+    int64_t n = weight_count(w->stored);
+    if (!w->is_known) return (double)n;
+    for (int64_t i = 0; i < n; i++) sum += square(w, i);
     return sum;
 }
 
@@ -26,11 +27,11 @@ static bool in_core(const struct tensor *t, int64_t i, uint32_t steps) {
 }
 
 static const double *core_shares(const struct knobs *k, const struct crop *crop, struct arena *arena) {
-    const struct tensor *t = &k->g->tensors[crop->weight];
+    struct weight w = weight_open(k->g, crop->weight, k->dequantizers);
+    const struct tensor *t = w.stored;
     double *core = arena_array(arena, crop->n_steps + 1u, sizeof *core), total = 0;
-    bool readable = tensor_has_floats(t);
     for (int64_t i = 0; i < weight_count(t); i++) {
-        double norm = readable ? square(t, i) : 1;
+        double norm = w.is_known ? square(&w, i) : 1;
         total += norm;
         for (uint32_t step = 0; step <= crop->n_steps && in_core(t, i, step); step++) core[step] += norm;
     }
@@ -62,8 +63,8 @@ static void add_parts(const struct knobs *k, struct weight_score *w, struct aren
 }
 
 static void add_weight(struct score *s, size_t *cap, uint32_t node, uint32_t tensor, struct arena *arena) {
-    struct weight_score w = {
-        .tensor = tensor, .node = node, .crop = NONE, .energy = squared_norm(&s->knobs->g->tensors[tensor])};
+    struct weight weight = weight_open(s->knobs->g, tensor, s->knobs->dequantizers);
+    struct weight_score w = {.tensor = tensor, .node = node, .crop = NONE, .energy = squared_norm(&weight)};
     for (uint32_t i = 0; i < s->knobs->n_crops; i++)
         if (s->knobs->crops[i].weight == tensor) w.crop = i;
     add_parts(s->knobs, &w, arena);
@@ -84,12 +85,13 @@ static const double *kept_shares(const struct group *group, struct arena *arena)
 
 void score_start(struct score *s, const struct knobs *k, struct arena *arena) {
     size_t cap = 0;
+    uint32_t weight;
     double total = 0;
     *s = (struct score){.knobs = k};
     for (uint32_t n = 0; n < k->g->n_nodes; n++)
         for (uint32_t i = 0; !k->g->nodes[n].dead && i < k->g->nodes[n].n_inputs; i++)
-            if (is_weight(k->g, &k->g->nodes[n], k->g->nodes[n].inputs[i]))
-                add_weight(s, &cap, n, k->g->nodes[n].inputs[i], arena);
+            if ((weight = weight_behind(k->g, &k->g->nodes[n], k->g->nodes[n].inputs[i])) != NONE)
+                add_weight(s, &cap, n, weight, arena);
     for (size_t i = 0; i < s->n_weights; i++) total += s->weights[i].energy;
     for (size_t i = 0; i < s->n_weights; i++) s->weights[i].energy = total > 0 ? s->weights[i].energy / total : 0;
     const double **kept = arena_array(arena, k->n_groups + 1u, sizeof *kept);

@@ -107,6 +107,31 @@ Test(rewrite, importance_of_weights_however_they_are_stored) {
     find_weak_filters(DT_BFLOAT16, ENC_RAW, &(uint16_t){0xbf80}, &(uint16_t){0x3a83}, 2);
 }
 
+/* Weights that a DequantizeLinear hands on go with their scales and zero points, and weigh what those make of them. */
+Test(rewrite, quantised_weights) {
+    int8_t numbers[8] = {3, 8, 3, 8, 3, 8, 3, 8}, zeros[8] = {1, 1, 1, 1, 1, 1, 1, 1};
+    float scales[8] = {2, 1, 2, 1, 2, 1, 2, 1}; /* 4 and 7 by turns: what is stored and what is scaled say otherwise */
+    uint32_t x = image(1, 4), stored = build_weight(&b, DT_INT8, (int64_t[]){8, 1, 1, 1}, 4, 0);
+    uint32_t scale = build_weight(&b, DT_FLOAT, (int64_t[]){8}, 1, 0);
+    uint32_t zero = build_weight(&b, DT_INT8, (int64_t[]){8}, 1, 0);
+    b.graph->tensors[stored].data = (struct data){ENC_RAW, NONE, 0, sizeof numbers, (const uint8_t *)numbers};
+    b.graph->tensors[scale].data = (struct data){ENC_RAW, NONE, 0, sizeof scales, (const uint8_t *)scales};
+    b.graph->tensors[zero].data = (struct data){ENC_RAW, NONE, 0, sizeof zeros, (const uint8_t *)zeros};
+    struct attr axis = attr_int(&b, "axis", 0);
+    uint32_t w = build_node(&b, "DequantizeLinear", (uint32_t[]){stored, scale, zero}, 3, &axis, 1);
+    uint32_t h = build_node(&b, "Conv", (uint32_t[]){x, w}, 2, NULL, 0);
+    build_output(&b, build_conv(&b, h, 8, 4, 1, 1, 1, false), "y");
+    find_knobs(1);
+    cr_assert_eq(knobs.n_groups, 1);
+    struct graph *g = cut_all(4);
+    for (int i = 0; i < 4; i++) {
+        cr_expect_eq(tensor_number(&g->tensors[stored], i), 8);
+        cr_expect_eq(tensor_number(&g->tensors[scale], i), 1);
+    }
+    cr_expect_eq(size_of(g, zero, 0), 4);
+    cr_expect_eq(size_of(g, w, 0), 4);
+}
+
 /* As some exporters write weights. */
 Test(rewrite, weights_in_constant_nodes) {
     uint32_t x = image(3, 4), w = build_weight(&b, DT_FLOAT, (int64_t[]){8, 3, 1, 1}, 4, 1);

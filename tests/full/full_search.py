@@ -19,7 +19,7 @@ import zoo  # noqa: E402
 FOLDER = os.path.join(os.path.dirname(harness.ZOO), "search_models")
 LARGE = {"convnext_tiny": (1, 3, 224, 224), "vit_b_16": (1, 3, 224, 224)}
 TARGET = "apple-m1"
-SIZES = {"bert": {"batch": 2, "sequence": 11}, "unet": {"batch": 1}}
+SIZES = {"bert": {"batch": 2, "sequence": 11}, "unet": {"batch": 1}, "quantised": {"batch": 1}}
 
 
 def signature(path):

@@ -8,8 +8,11 @@ import os
 import sys
 import warnings
 
+import numpy
+import onnx
 import torch
 import torchvision
+from onnx import helper, numpy_helper
 from torch import nn
 
 SEED = 1
@@ -95,6 +98,26 @@ class Recurrent(nn.Module):
         return self.head(self.gru(self.lstm(x)[0])[0])
 
 
+def quantise(model):
+    """Weights of products become bytes behind a DequantizeLinear, with a scale an output channel."""
+    stored = {tensor.name: tensor for tensor in model.graph.initializer}
+    nodes = []
+    for node in model.graph.node:
+        if node.op_type in ("Conv", "ConvTranspose"):
+            name, axis = node.input[1], int(node.op_type == "ConvTranspose")
+            values = numpy_helper.to_array(stored[name])
+            scale = abs(values).max(axis=tuple(i for i in range(values.ndim) if i != axis), keepdims=True) / 127
+            parts = [numpy_helper.from_array(numpy.round(values / scale).astype(numpy.int8), name + ".bytes"),
+                     numpy_helper.from_array(scale.flatten(), name + ".scale")]
+            model.graph.initializer.remove(stored[name])
+            model.graph.initializer.extend(parts)
+            nodes.append(helper.make_node("DequantizeLinear", [part.name for part in parts], [name], axis=axis))
+        nodes.append(node)
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    return model
+
+
 IMAGE = {"input": {"dtype": "float32", "shape": [3, 3, 64, 64]}}  # three, so that few channels are closed for all
 TEXT = {"input": {"dtype": "int64", "shape": [2, 11], "below": VOCABULARY}}
 SEQUENCE = {"input": {"dtype": "float32", "shape": [7, 1, 12]}}
@@ -112,6 +135,7 @@ MODELS = {
     "unet": (UNet, 13, IMAGE, {"input": {0: "batch"}}),
     "bert": (Bert, 17, TEXT, {"input": {0: "batch", 1: "sequence"}}),
     "recurrent": (Recurrent, 14, SEQUENCE, None),
+    "quantised": (UNet, 13, IMAGE, {"input": {0: "batch"}}),
 }
 
 
@@ -134,6 +158,8 @@ def export(folder, names=()):
         part = f"{path}.{os.getpid()}.part"  # two tests may want it at once
         torch.onnx.export(constructor().eval(), example(wanted), part, opset_version=opset, input_names=["input"],
                           dynamic_axes=axes)
+        if name == "quantised":
+            onnx.save(quantise(onnx.load(part)), part)
         os.replace(part, path)
 
 
