@@ -48,10 +48,17 @@ static void settle(ol_search *s, ol_search_request *own) {
     s->request = own;
 }
 
+/* Said before the search, not after it. */
+static enum status can_write(const ol_search_request *r, struct diag *diag) {
+    TRY(file_can_write(r->output, diag));
+    const struct graph *g = r->model ? r->model->graph : NULL;
+    return g ? onnx_can_write(g, r->output, g->n_files > 1, diag) : ST_OK;
+}
+
 static enum status begin(ol_search *s, const ol_search_request *r) {
     ol_search_request *own = arena_copy(&s->base.arena, r, sizeof *r);
     TRY(check(r, &s->base.diag));
-    if (r->output && !r->plan) TRY(file_can_write(r->output, &s->base.diag)); /* said before the search, not after it */
+    if (r->output && !r->plan) TRY(can_write(r, &s->base.diag));
     settle(s, own);
     TRY(parse_strategy(r->strategy, &s->strategy, &s->base.diag));
     search_workers_start(s);

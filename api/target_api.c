@@ -24,6 +24,9 @@ static enum status open_target(ol_target *t, const char *name) {
     } else {
         TRY(target_find(t->base.context, name, &path, &t->base.arena, diag));
         TRY(target_load(&t->target, path, &t->base.arena, diag));
+        if (!lowering_known(t->target->runtime.lowering))
+            return diag_fail(diag, ST_TARGET, "%s: \"lowering\": \"%s\" is not known", path,
+                             t->target->runtime.lowering);
         if (path != name) t->target->name = arena_strndup(&t->base.arena, name, strlen(name)); /* what finds it */
     }
     t->info = describe(t->target);

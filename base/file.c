@@ -135,6 +135,11 @@ void file_out_abandon(struct file_out *out) {
     if (out->temporary) unlink(out->temporary);
 }
 
+bool file_same(const char *a, const char *b) {
+    struct stat x, y;
+    return !stat(a, &x) && !stat(b, &y) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
 enum status file_can_write(const char *path, struct diag *diag) {
     struct file_out out;
     TRY(file_out_open(&out, path, diag));

@@ -14,8 +14,10 @@ int command_check(const struct options *o) {
     for (size_t i = 0; i < most; i++) {
         if (!p.at[i].is_valid) continue;
         r.at[r.n++] = &p.at[i];
-        if (p.at[i].latency_ms > o->budget_ms) code = worse_exit(code, EXIT_NO);
-        if (p.at[i].coverage > 0) continue;
+        if (p.at[i].coverage > 0) {
+            if (p.at[i].latency_ms > o->budget_ms) code = worse_exit(code, EXIT_NO);
+            continue;
+        }
         fprintf(stderr, "%s: nothing in it can be priced on %s: no verdict\n", p.at[i].model, p.at[i].target);
         code = worse_exit(code, EXIT_INPUT);
     }

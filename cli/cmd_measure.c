@@ -34,6 +34,14 @@ static void json_measurement(struct json *j, const ol_measurement *m) {
     json_close(j, '}');
 }
 
+static void csv_nodes(FILE *out, const ol_measurement *m) {
+    char number[NUMBER_SIZE];
+    for (size_t i = 0; i < m->n_nodes; i++)
+        csv_row(
+            out, 4,
+            (const char *const[]){m->model, m->nodes[i].name, m->nodes[i].op, format_double(number, m->nodes[i].ms)});
+}
+
 static void csv_measurement(FILE *out, const ol_measurement *m) {
     char number[5][NUMBER_SIZE];
     const char *cells[] = {m->model,
@@ -72,6 +80,8 @@ static void print_nodes(FILE *out, const ol_measurement *m) {
 static void show(struct session *s, const ol_measurement *m) {
     if (s->options->format == FORMAT_JSON)
         json_measurement(&s->json, m);
+    else if (s->options->format == FORMAT_CSV && s->options->per_kernel)
+        csv_nodes(s->out, m);
     else if (s->options->format == FORMAT_CSV)
         csv_measurement(s->out, m);
     else {
@@ -102,12 +112,15 @@ static int measure_one(struct session *s, ol_context *context, const char *path,
 
 static void start(struct session *s) {
     static const char *const columns[] = {"model", "runtime", "threads", "runs", "min_ms", "median_ms", "p90_ms"};
+    static const char *const node_columns[] = {"model", "node", "op", "ms"};
     if (s->options->format == FORMAT_JSON) {
         json_start(&s->json, s->out);
         json_open(&s->json, '{');
         json_key(&s->json, "schema"), json_text(&s->json, "onnx-latency/measure/1");
         json_key(&s->json, "results"), json_open(&s->json, '[');
-    } else if (s->options->format == FORMAT_CSV)
+    } else if (s->options->format == FORMAT_CSV && s->options->per_kernel)
+        csv_row(s->out, sizeof node_columns / sizeof *node_columns, node_columns);
+    else if (s->options->format == FORMAT_CSV)
         csv_row(s->out, sizeof columns / sizeof *columns, columns);
     else
         s->table = table_new("<model<runtime>threads>runs>min>median>p90");

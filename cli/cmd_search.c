@@ -1,6 +1,7 @@
 /* search: a model rewritten, or an architecture found, that meets a latency budget. */
 #include "cli.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,7 +20,7 @@ static bool parse_budgets(struct query *q) {
     for (size_t i = 0; i < q->targets.n; i++) {
         char *end;
         q->budgets[i] = strtod(at, &end);
-        if (end == at || !(q->budgets[i] > 0)) return false;
+        if (end == at || !(q->budgets[i] > 0) || isinf(q->budgets[i])) return false;
         bool last = i + 1 == q->targets.n;
         if (last) return !*end;
         if (*end == ',')
@@ -115,7 +116,7 @@ static void print_change(FILE *out, const ol_search_result *r) {
             format_ms(c, r->after_hi_ms));
     fprintf(out, "  MACs        %s -> %s\n", format_count(a, r->macs_before), format_count(b, r->macs_after));
     fprintf(out, "  parameters  %s -> %s\n", format_count(a, r->params_before), format_count(b, r->params_after));
-    fprintf(out, "  score       %s\n", format_double(a, r->chosen.score));
+    fprintf(out, "  score       %.4g\n", r->chosen.score);
 }
 
 static void print_knobs(FILE *out, const ol_setting *s) {
@@ -140,12 +141,12 @@ static size_t worst_target(const struct query *q, const double *ms) {
 static void print_miss(const struct query *q, const ol_search_result *r, const char *what, FILE *out) {
     const ol_setting *s = &r->chosen;
     size_t at = worst_target(q, s->bounds_ms);
-    char a[NUMBER_SIZE], b[NUMBER_SIZE], c[NUMBER_SIZE];
+    char a[NUMBER_SIZE], b[NUMBER_SIZE];
     size_t predicted = worst_target(q, s->latencies_ms);
     bool for_its_margin = s->latencies_ms[predicted] <= q->budgets[predicted];
-    fprintf(out, "%s: nothing meets %s ms on %s; the fastest found takes %s ms (score %s)%s\n", what,
-            format_ms(a, q->budgets[at]), target_name(q, at), format_ms(b, s->latencies_ms[at]),
-            format_double(c, s->score), for_its_margin ? ", more with its margin; --risk 0.5 asks for none" : "");
+    fprintf(out, "%s: nothing meets %s ms on %s; the fastest found takes %s ms (score %.4g)%s\n", what,
+            format_ms(a, q->budgets[at]), target_name(q, at), format_ms(b, s->latencies_ms[at]), s->score,
+            for_its_margin ? ", more with its margin; --risk 0.5 asks for none" : "");
 }
 
 static void print_verdict(const struct query *q, const ol_search_result *r, const char *what, FILE *out) {
@@ -160,15 +161,16 @@ static void print_verdict(const struct query *q, const ol_search_result *r, cons
 static void print_text(const struct query *q, const ol_search_result *r, FILE *out) {
     const struct options *o = q->options;
     const char *what = o->space ? o->space : o->files.at[0];
-    char a[NUMBER_SIZE], b[NUMBER_SIZE], c[NUMBER_SIZE], d[NUMBER_SIZE];
+    char a[NUMBER_SIZE], b[NUMBER_SIZE], c[NUMBER_SIZE];
     if (!r->met) {
         print_miss(q, r, what, out);
         return;
     }
     print_verdict(q, r, what, out);
     if (r->chosen.arch)
-        fprintf(out, "  %s\n  latency %s ms (%s .. %s), score %s\n", r->chosen.arch, format_ms(a, r->chosen.latency_ms),
-                format_ms(b, r->after_lo_ms), format_ms(c, r->after_hi_ms), format_double(d, r->chosen.score));
+        fprintf(out, "  %s\n  latency %s ms (%s .. %s), score %.4g\n", r->chosen.arch,
+                format_ms(a, r->chosen.latency_ms), format_ms(b, r->after_lo_ms), format_ms(c, r->after_hi_ms),
+                r->chosen.score);
     else
         print_change(out, r);
     for (size_t i = 1; i < q->targets.n; i++)

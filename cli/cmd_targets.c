@@ -6,7 +6,7 @@
 
 static const char *validation_of(const ol_target_info *t) {
     if (t->validation) return "validated";
-    return strcmp(t->kind, "analytic") == 0 ? "first guess from a datasheet, not validated" : "not validated";
+    return strcmp(t->kind, "analytic") == 0 ? "first guess, not validated" : "not validated";
 }
 
 /* ---- The list ---- */

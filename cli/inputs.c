@@ -42,14 +42,15 @@ static bool walk_folder(struct texts *list, const char *folder) {
 
 static bool read_paths(struct texts *list, FILE *stream) {
     char *line = NULL;
-    size_t size = 0;
+    size_t size = 0, before = list->n;
     ssize_t length;
     while ((length = getline(&line, &size, stream)) >= 0) {
         while (length > 0 && (line[length - 1] == '\n' || line[length - 1] == '\r')) line[--length] = '\0';
         if (length) texts_add(list, xstrdup(line));
     }
     free(line);
-    return !ferror(stream) || complain("standard input", strerror(errno));
+    if (ferror(stream)) return complain("standard input", strerror(errno));
+    return list->n > before || complain("standard input", "nothing is named there");
 }
 
 static bool is_folder(const char *path) {

@@ -5,16 +5,18 @@
 #include <string.h>
 
 const struct command commands[] = {
-    {"predict", "MODEL... -t TARGET [-t ...]", "latency of models on targets",
+    {"predict", "MODEL|-... -t TARGET [-t ...]", "latency of models on targets",
      G_COMMON | G_MODEL | G_PASSES | G_TARGET | G_KERNELS,
-     "Every latency comes with the interval that holds the truth with the confidence stated.", command_predict},
-    {"profile", "MODEL...", "what models cost on no device in particular", G_COMMON | G_MODEL | G_PASSES,
+     "Every latency comes with the interval that holds the truth with the confidence stated; - reads paths of models\n"
+     "from standard input, a line each.",
+     command_predict},
+    {"profile", "MODEL|-...", "what models cost on no device in particular", G_COMMON | G_MODEL | G_PASSES,
      "Shapes, multiply-accumulates, parameters, bytes, arithmetic intensity and peak memory, a row a node.",
      command_profile},
     {"rank", "MODEL|DIR|-... -t TARGET", "orders models, fastest first",
      G_COMMON | G_MODEL | G_PASSES | G_TARGET | G_KERNELS | G_TOP,
      "Folders stand for the *.onnx files below them; - reads paths from standard input, a line each.", command_rank},
-    {"check", "MODEL... -t TARGET --budget MS", "exit status 3 when a model is over budget",
+    {"check", "MODEL|-... -t TARGET --budget MS", "exit status 3 when a model is over budget",
      G_COMMON | G_MODEL | G_PASSES | G_TARGET | G_KERNELS | G_BUDGET, NULL, command_check},
     {"targets", "[NAME...]", "lists targets, or shows some whole", G_COMMON, NULL, command_targets},
     {"adapt", "--proxy P[,P...]|auto -m M.csv -o T.json", "a new target from a few measurements",
@@ -34,7 +36,7 @@ const struct command commands[] = {
      "ONNX Runtime is profiled on random networks for --minutes (default 5), which are kept beside the target: "
      "an\ninterrupted calibration goes on, another one adds to it. Leave the machine alone meanwhile.",
      command_calibrate},
-    {"measure", "MODEL...", "real latency on this machine, through ONNX Runtime", G_COMMON | G_MODEL | G_MEASURE,
+    {"measure", "MODEL|-...", "real latency on this machine, through ONNX Runtime", G_COMMON | G_MODEL | G_MEASURE,
      "Inputs are made up. The library is found through ORT_DYLIB_PATH, the loader, or node_modules.", command_measure},
     {"search", "MODEL|--space S -t TARGET --budget MS -o OUT", "rewrites a model, or finds an architecture, that fits",
      G_COMMON | G_MODEL | G_TARGET | G_SEARCH,

@@ -65,7 +65,7 @@ static const struct row {
     {"count", "N", 0, G_COUNT, VALUE_POSITIVE, FIELD(count), "how many to choose (default 10)"},
     {"threads", "N", 0, G_MEASURE | G_CALIBRATE, VALUE_POSITIVE, FIELD(threads),
      "that one operator may use (default 1)"},
-    {"runs", "N", 0, G_MEASURE, VALUE_POSITIVE, FIELD(runs), "timed runs (default: at least 10 and half a second)"},
+    {"runs", "N", 0, G_MEASURE, VALUE_POSITIVE, FIELD(runs), "timed runs (default: at least 10 and half a second, at most 200)"},
     {"per-node", NULL, 0, G_MEASURE, VALUE_NONE, FIELD(per_kernel), "also the time of every node"},
     {"provider", "P", 0, G_MEASURE, VALUE_TEXT, FIELD(provider),
      "where it runs, as the library names it (default cpu)"},
@@ -90,7 +90,8 @@ static const struct row {
     {"minutes", "N", 0, G_SEARCH | G_CALIBRATE, VALUE_NUMBER, FIELD(minutes), "stops after so long"},
     {"resume", "STATE", 0, G_SEARCH, VALUE_TEXT, FIELD(resume), "keeps the search in this file, and goes on from it"},
     {"frontier", "FILE", 0, G_SEARCH, VALUE_TEXT, FIELD(frontier), "writes the frontier of latency and score as JSON"},
-    {"format", "FORMAT", 'f', G_COMMON, VALUE_TEXT, FIELD(format_name), "table (default), json or csv"},
+    {"format", "FORMAT", 'f', G_COMMON, VALUE_TEXT, FIELD(format_name),
+     "table (default) or json; csv where results are rows"},
     {"output", "FILE", 'o', G_COMMON, VALUE_TEXT, FIELD(output), "writes the result to FILE, complete or not at all"},
     {"jobs", "N", 'j', G_COMMON, VALUE_POSITIVE, FIELD(jobs), "models treated at once (default: one a processor)"},
     {"quiet", NULL, 'q', G_COMMON, VALUE_NONE, FIELD(quiet), "no warnings, no progress"},
@@ -253,18 +254,26 @@ bool same_file(const char *a, const char *b) {
     return a && b && !stat(a, &x) && !stat(b, &y) && S_ISREG(x.st_mode) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
+static bool is_among(const char *path, const struct texts *list) {
+    for (size_t i = 0; i < list->n; i++)
+        if (same_file(path, list->at[i])) return true;
+    return false;
+}
+
 /* A result would take the place of what it is made from. A model rewritten in place is meant so. */
-static bool check_output(struct options *o) {
-    const char *const singles[] = {o->measurements, o->table, o->score_table};
-    const char *input = NULL;
-    for (size_t i = 0; i < sizeof singles / sizeof *singles; i++)
-        if (same_file(o->output, singles[i])) input = singles[i];
-    for (size_t i = 0; i < o->targets.n; i++)
-        if (same_file(o->output, o->targets.at[i])) input = o->targets.at[i];
-    for (size_t i = 0; i < o->files.n && !(o->command->groups & G_SEARCH); i++)
-        if (same_file(o->output, o->files.at[i])) input = o->files.at[i];
-    if (input) usage_error(o->command, "-o %s: would replace what is read", o->output);
-    return !input;
+static bool check_written(const struct options *o, const char *option, const char *path, bool may_be_model) {
+    bool read = same_file(path, o->measurements) || same_file(path, o->table) || same_file(path, o->score_table) ||
+                same_file(path, o->resume) || is_among(path, &o->targets) ||
+                (!may_be_model && is_among(path, &o->files));
+    if (read) usage_error(o->command, "%s %s: would replace what is read", option, path);
+    return !read;
+}
+
+static bool check_outputs(const struct options *o) {
+    bool twice = o->output && o->frontier && (!strcmp(o->output, o->frontier) || same_file(o->output, o->frontier));
+    if (twice) usage_error(o->command, "--frontier %s: would replace what -o writes", o->frontier);
+    return !twice && check_written(o, "-o", o->output, o->command->groups & G_SEARCH) &&
+           check_written(o, "--frontier", o->frontier, false);
 }
 
 bool options_parse(struct options *o, const struct command *command, int argc, char **argv) {
@@ -282,7 +291,7 @@ bool options_parse(struct options *o, const struct command *command, int argc, c
         return false;
     }
     for (; optind < argc; optind++) texts_add(&o->files, argv[optind]);
-    return check_format(o) && check_output(o);
+    return check_format(o) && check_outputs(o);
 }
 
 static void free_bindings(struct size_bindings *list) {

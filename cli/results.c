@@ -4,8 +4,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool is_within(const struct results *r, const struct prediction *p) {
-    return p->latency_ms <= r->budget_ms;
+enum verdict { WITHIN, OVER, UNKNOWN };
+
+/* Of what could not be priced at all nothing is known. */
+static enum verdict verdict_of(const struct results *r, const struct prediction *p) {
+    return p->coverage > 0 ? p->latency_ms <= r->budget_ms ? WITHIN : OVER : UNKNOWN;
+}
+
+static void json_verdict(struct json *j, enum verdict verdict) {
+    json_key(j, "within_budget");
+    if (verdict == UNKNOWN)
+        json_raw(j, NULL);
+    else
+        json_bool(j, verdict == WITHIN);
 }
 
 /* ---- JSON ---- */
@@ -25,7 +36,7 @@ static void json_result(struct json *j, const struct results *r, size_t i) {
     json_key(j, "extrapolated"), json_bool(j, p->extrapolated);
     if (p->data_dependent_nodes) json_key(j, "data_dependent_nodes"), json_int(j, p->data_dependent_nodes);
     json_key(j, "unresolved"), json_raw(j, p->unresolved);
-    if (r->budget_ms > 0) json_key(j, "within_budget"), json_bool(j, is_within(r, p));
+    if (r->budget_ms > 0) json_verdict(j, verdict_of(r, p));
     json_close(j, '}');
 }
 
@@ -54,6 +65,7 @@ static void csv_header(const struct results *r, FILE *out) {
 
 static void csv_result(const struct results *r, size_t i, FILE *out) {
     const struct prediction *p = r->at[i];
+    static const char *const csv_verdicts[] = {[WITHIN] = "true", [OVER] = "false", [UNKNOWN] = ""};
     char rank[NUMBER_SIZE] = "", number[6][NUMBER_SIZE];
     if (r->ranks) snprintf(rank, sizeof rank, "%zu", r->ranks[i]);
     const char *cells[MOST_CELLS] = {rank,
@@ -65,7 +77,7 @@ static void csv_result(const struct results *r, size_t i, FILE *out) {
                                      format_double(number[3], p->confidence),
                                      format_double(number[4], p->coverage),
                                      format_double(number[5], r->budget_ms),
-                                     is_within(r, p) ? "true" : "false"};
+                                     csv_verdicts[verdict_of(r, p)]};
     size_t first = r->ranks ? 0 : 1, end = r->budget_ms > 0 ? MOST_CELLS : MOST_CELLS - 2;
     csv_row(out, end - first, cells + first);
 }
@@ -93,6 +105,7 @@ static struct table *new_table(const struct results *r) {
 }
 
 static void table_result(struct table *t, const struct results *r, size_t i) {
+    static const char *const verdicts[] = {[WITHIN] = "within", [OVER] = "over", [UNKNOWN] = "unknown"};
     const struct prediction *p = r->at[i];
     char a[NUMBER_SIZE], b[NUMBER_SIZE];
     if (r->ranks) table_cell(t, "%zu", r->ranks[i]);
@@ -102,7 +115,7 @@ static void table_result(struct table *t, const struct results *r, size_t i) {
     table_cell(t, "%s .. %s ms%s", format_ms(a, p->lo_ms), format_ms(b, p->hi_ms), p->extrapolated ? " (far)" : "");
     if (r->budget_ms > 0) {
         table_cell(t, "%s ms", format_ms(a, r->budget_ms));
-        table_text(t, is_within(r, p) ? "within" : "over");
+        table_text(t, verdicts[verdict_of(r, p)]);
     }
     table_text(t, format_count(a, p->macs));
     table_cell(t, "%zu", p->n_kernels);

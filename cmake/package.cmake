@@ -23,12 +23,14 @@ install(FILES ${packed} DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(FILES include/onnx_latency.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(DIRECTORY models/ DESTINATION ${CMAKE_INSTALL_DATADIR}/onnx-latency)
 
-# The archive's other dependencies go by name.
+# The archive's other dependencies go by name. Folders are named from where the file lies, so that an installation may be
+# moved.
+file(RELATIVE_PATH include_from_pkgconfig ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_FULL_INCLUDEDIR})
 configure_file(cmake/onnx_latency.pc.in onnx_latency.pc @ONLY)
 install(FILES ${CMAKE_BINARY_DIR}/onnx_latency.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 
 configure_package_config_file(cmake/onnx_latency-config.cmake.in onnx_latency-config.cmake
-                              INSTALL_DESTINATION ${package_dir} PATH_VARS CMAKE_INSTALL_FULL_LIBDIR)
+                              INSTALL_DESTINATION ${package_dir})
 write_basic_package_version_file(onnx_latency-config-version.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${CMAKE_BINARY_DIR}/onnx_latency-config.cmake ${CMAKE_BINARY_DIR}/onnx_latency-config-version.cmake
         DESTINATION ${package_dir})

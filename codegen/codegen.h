@@ -27,7 +27,7 @@ struct cpu {
     const char *name, *about;
     enum arch arch;
     const char *llvm_name, *features;     /* features added to the ones the name implies */
-    unsigned vector_bits;                 /* width the kernels are written for */
+    unsigned vector_bits;                 /* width the kernels are written for; 512: 256 too */
     unsigned vscale;                      /* 0: fixed-length vectors; else the scalable ones' multiple */
     const char *model;                    /* CPU whose scheduling model stands for this one; NULL: its own is true */
     unsigned flags;                       /* cpu_flags */

@@ -117,20 +117,35 @@ static cJSON *cpu_json(const struct cpu *cpu, const double rates[K_COUNT]) {
     return object;
 }
 
-cJSON *price_cpu(const struct cpu *cpu, struct arena *arena, struct diag *diag) {
+/* Raises the rates to what code of the instruction set's width reaches. */
+static enum status price_width(const struct cpu *cpu, const struct isa *isa, double rates[K_COUNT], struct arena *arena,
+                               struct diag *diag) {
+    double here[K_COUNT] = {0};
     LLVMTargetMachineRef machine = machine_for_cpu(cpu, diag);
-    if (!machine) return NULL;
+    if (!machine) return diag->status;
     LLVMContextRef context = LLVMContextCreate();
     LLVMModuleRef module = LLVMModuleCreateWithNameInContext(cpu->name, context);
     machine_prepare(machine, module);
-    struct isa isa = cpu_isa(cpu);
     struct candidates *all = arena_alloc(arena, sizeof *all);
-    add_candidates(all, module, &isa, arena);
+    add_candidates(all, module, isa, arena);
     const char *assembly = machine_assembly(machine, module, arena, diag);
     LLVMDisposeModule(module);
     LLVMContextDispose(context);
     LLVMDisposeTargetMachine(machine);
+    if (!assembly) return diag->status;
+    TRY(simulate(cpu, all, assembly, here, arena, diag));
+    for (enum kernel k = 0; k < K_COUNT; k++) rates[k] = fmax(rates[k], here[k]);
+    return ST_OK;
+}
+
+/* Where 512 bits are worked on in halves, code of 256 may be the faster. */
+cJSON *price_cpu(const struct cpu *cpu, struct arena *arena, struct diag *diag) {
     double rates[K_COUNT] = {0};
-    if (!assembly || simulate(cpu, all, assembly, rates, arena, diag) != ST_OK) return NULL;
+    struct isa isa = cpu_isa(cpu);
+    if (price_width(cpu, &isa, rates, arena, diag) != ST_OK) return NULL;
+    if (isa.arch == X86 && isa.vector_bits == 512) {
+        isa.vector_bits = 256;
+        if (price_width(cpu, &isa, rates, arena, diag) != ST_OK) return NULL;
+    }
     return cpu_json(cpu, rates);
 }

@@ -36,7 +36,9 @@ void graph_close(struct graph *);
  * data. The file appears complete or not at all. `external`: weights of 1 kB and more go to a file beside `path` named
  * `<base>.data`; needed above 2 GB. Otherwise everything is in the model. ST_MODEL when weights are not there. */
 enum status onnx_write(const struct graph *, const char *path, bool external, struct diag *) MUST_CHECK;
-/* The same into memory (arena), for runtimes that take a model as bytes. */
+/* ST_IO where the weights would take the place of a file that the graph reads its own from. */
+enum status onnx_can_write(const struct graph *, const char *path, bool external, struct diag *) MUST_CHECK;
+/* onnx_write into memory (arena), for runtimes that take a model as bytes. */
 enum status onnx_write_bytes(const struct graph *, struct arena *, const uint8_t **bytes, size_t *length,
                              struct diag *) MUST_CHECK;
 

@@ -121,13 +121,30 @@ static enum status write_pieces(const struct writer *w, const char *path, struct
     return file_out_commit(&out, diag);
 }
 
+static const char *data_path_of(const char *path, struct diag *diag) {
+    return arena_printf(diag->arena, "%s.data", path);
+}
+
+/* A model that is replaced itself takes its weights along. */
+enum status onnx_can_write(const struct graph *g, const char *path, bool external, struct diag *diag) {
+    const char *data_path = data_path_of(path, diag);
+    if (!external || (g->n_files && file_same(path, g->files[0].path))) return ST_OK;
+    for (size_t i = 1; i < g->n_files; i++)
+        if (file_same(data_path, g->files[i].path))
+            return diag_fail(diag, ST_IO,
+                             "%s: its weights would replace %s, which holds those of %s: choose another name or folder",
+                             path, data_path, g->path);
+    return ST_OK;
+}
+
 enum status onnx_write(const struct graph *g, const char *path, bool external, struct diag *diag) {
     struct writer w = start(g, diag->arena, diag);
-    const char *data_path = arena_printf(diag->arena, "%s.data", path);
+    const char *data_path = data_path_of(path, diag);
     const char *slash = strrchr(data_path, '/');
     if (external) w.location = slash ? slash + 1 : data_path;
     Onnx__ModelProto m;
     size_t size;
+    TRY(onnx_can_write(g, path, external, diag));
     TRY(write_model(&w, &m));
     TRY(check_size(&w, &m, &size));
     TRY(write_pieces(&w, data_path, diag));

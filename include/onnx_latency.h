@@ -88,13 +88,14 @@ typedef struct ol_target_info {
     const char *name, *kind; /* kind: "analytic", "measured", "adapted", "calibrated" */
     const char *description, *vendor, *device;
     const char *source;     /* where its numbers come from */
-    const char *path;       /* file it was read from */
+    const char *path;       /* file it was read from, or what was asked for behind "llvm:" */
     const char *precision;  /* what its runtime computes in: "as-written", "fp32", "fp16", "int8" */
     const char *hardware;   /* JSON text of an object, or NULL */
     const char *validation; /* JSON text of an object: how well it was validated; NULL: it was not */
 } ol_target_info;
 
-/* A target by `name` (NAME.json in the target folders), or by path when it ends in ".json". */
+/* A target by `name` (NAME.json in the target folders), by path when it ends in ".json", or a CPU priced by its code:
+ * "llvm:CPU[@GHZ][,cores=N][,bw=GB/s][,runtime=R][,view=V]". */
 OL_API ol_status ol_target_open(ol_context *, const char *name, ol_target **) OL_MUST_CHECK;
 OL_API void ol_target_free(ol_target *);
 OL_API const char *ol_target_error(const ol_target *); /* "" when nothing failed; NULL stands for out of memory */
@@ -200,7 +201,8 @@ typedef struct ol_kernel { /* what the target's runtime launches at once */
     const char *kind;      /* kernel class: "conv", "depthwise", ... */
     const char *op;        /* of its main node */
     size_t n_nodes;
-    const char *const *nodes; /* names of the nodes it covers, the one that names it first */
+    const char *const *nodes; /* names of the nodes it covers, the one that names it first; none where the
+                                 runtime adds the kernel */
     double ms;
     const char *bound;   /* what its time goes to: "compute", "memory" or "overhead" */
     int64_t macs, bytes; /* read and written, weights included */
@@ -354,7 +356,7 @@ OL_API ol_status ol_calibrate(ol_context *, const ol_calibration *, const ol_cal
 
 typedef struct ol_measuring {
     int threads;          /* of an operator; 0: 1 */
-    int runs;             /* timed; 0: at least 10 and half a second */
+    int runs;             /* timed; 0: at least 10 and half a second, at most 200 */
     int per_node;         /* also profiles every node */
     const char *provider; /* NULL: "cpu" */
     uint64_t seed;        /* of the inputs that are made up */

@@ -13,7 +13,7 @@
 
 extern char **environ;
 
-/* Where the environment says, beside this program, where it is installed, or somewhere in the PATH. */
+/* Where the environment says, beside this program, or somewhere in the PATH. */
 static const char *find_program(struct arena *arena) {
     const char *said = getenv("ONNX_LATENCY_CODEGEN");
     if (said && *said) return said;
@@ -24,8 +24,7 @@ static const char *find_program(struct arena *arena) {
     if (!slash) return PROGRAM_NAME;
     *slash = '\0';
     const char *beside = arena_printf(arena, "%s/" PROGRAM_NAME, self);
-    const char *installed = arena_printf(arena, "%s/../libexec/onnx-latency/" PROGRAM_NAME, self);
-    return access(beside, X_OK) == 0 ? beside : access(installed, X_OK) == 0 ? installed : PROGRAM_NAME;
+    return access(beside, X_OK) == 0 ? beside : PROGRAM_NAME;
 }
 
 /* Runs `program host` with its answer in the file; its exit code, 127 when it did not start. */

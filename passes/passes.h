@@ -80,6 +80,7 @@ typedef void cost_fn(struct graph *, const struct node *, struct cost *);
 
 /* lower_*.c: one lowering a file, one row of lowerings.def. */
 typedef enum status lower_fn(struct run *);
+bool lowering_known(const char *name);
 
 /* Open symbols of the graph's inputs ("leading one counts as batch" is decided by the caller). Returns how many. */
 size_t open_symbols(const struct graph *, const char **names, size_t max);

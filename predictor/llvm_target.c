@@ -105,16 +105,18 @@ struct maker {
 
 /* ---- Reading the specification ---- */
 
-static enum status positive(struct maker *m, const char *what, const char *text, double most, double *out) {
-    if (num_parse_f64(text, out) && *out > 0 && *out <= most) return ST_OK;
-    return diag_fail(m->diag, ST_USAGE, "%s: %s \"%s\" is not a number above 0 and up to %g", m->spec.text, what, text,
+static enum status number_of(struct maker *m, const char *what, const char *text, double least, double most,
+                             double *out) {
+    if (*out > 0) return diag_fail(m->diag, ST_USAGE, "%s: %s is said twice", m->spec.text, what);
+    if (num_parse_f64(text, out) && *out >= least && *out <= most) return ST_OK;
+    return diag_fail(m->diag, ST_USAGE, "%s: %s \"%s\" is not a number from %g to %g", m->spec.text, what, text, least,
                      most);
 }
 
 static enum status parse_clock(struct maker *m, char *text) {
     size_t n = strlen(text);
     if (n > 3 && strcmp(text + n - 3, "GHz") == 0) text[n - 3] = '\0';
-    return positive(m, "clock in GHz", text, 20, &m->spec.ghz);
+    return number_of(m, "clock in GHz", text, 0.01, 20, &m->spec.ghz);
 }
 
 static enum status parse_runtime(struct maker *m, const char *name) {
@@ -131,10 +133,10 @@ static enum status parse_option(struct maker *m, char *option) {
     char *value = strchr(option, '=');
     if (!value) return diag_fail(m->diag, ST_USAGE, "%s: \"%s\" is not KEY=VALUE", m->spec.text, option);
     *value++ = '\0';
-    if (strcmp(option, "bw") == 0) return positive(m, "bandwidth in GB/s", value, 1e5, &m->spec.gbps);
+    if (strcmp(option, "bw") == 0) return number_of(m, "bandwidth in GB/s", value, 0.01, 1e5, &m->spec.gbps);
     if (strcmp(option, "runtime") == 0) return parse_runtime(m, value);
     if (strcmp(option, "cores") == 0) {
-        TRY(positive(m, "number of cores", value, 4096, &m->spec.cores));
+        TRY(number_of(m, "number of cores", value, 1, 4096, &m->spec.cores));
         if (m->spec.cores == floor(m->spec.cores)) return ST_OK;
         return diag_fail(m->diag, ST_USAGE, "%s: number of cores \"%s\" is not a whole number", m->spec.text, value);
     }
@@ -171,7 +173,7 @@ static enum status unknown_cpu(struct maker *m, const cJSON *cpus) {
     const cJSON *row;
     cJSON_ArrayForEach(row, cpus) known =
         arena_printf(m->arena, "%s%s%s", known, *known ? ", " : "", json_string_or(row, "name", "?"));
-    return diag_fail(m->diag, ST_USAGE, "%s: no CPU is called \"%s\"; known: %s", m->spec.text, m->spec.cpu, known);
+    return diag_fail(m->diag, ST_TARGET, "%s: no CPU is called \"%s\"; known: %s", m->spec.text, m->spec.cpu, known);
 }
 
 static enum status find_cpu(struct maker *m, const cJSON *table) {

@@ -44,19 +44,24 @@ static enum status wrong(struct reader *r, const char *key, const char *what) {
     return diag_fail(r->diag, ST_TARGET, "%s: \"%s\" %s", r->path, key, what);
 }
 
-static const char *text_or(struct reader *r, const cJSON *object, const char *key, const char *otherwise) {
-    const char *text = json_string_or(object, key, otherwise);
-    return text ? arena_strndup(r->arena, text, strlen(text)) : NULL;
+/* A text, left as it is when absent. */
+static enum status text(struct reader *r, const cJSON *object, const char *key, const char **out) {
+    const cJSON *item = get(object, key);
+    if (!item) return ST_OK;
+    if (!cJSON_IsString(item)) return wrong(r, key, "is not a text");
+    *out = arena_strndup(r->arena, item->valuestring, strlen(item->valuestring));
+    return ST_OK;
 }
 
-/* The text of an object, NULL when there is none. */
-static const char *object_text(struct reader *r, const cJSON *parent, const char *key) {
+/* The text of an object, left as it is when absent. */
+static enum status object_text(struct reader *r, const cJSON *parent, const char *key, const char **out) {
     const cJSON *object = get(parent, key);
-    if (!cJSON_IsObject(object)) return NULL;
+    if (!object || cJSON_IsNull(object)) return ST_OK;
+    if (!cJSON_IsObject(object)) return wrong(r, key, "is not an object");
     char *printed = cJSON_PrintUnformatted(object);
-    const char *text = printed ? arena_strndup(r->arena, printed, strlen(printed)) : NULL;
+    *out = printed ? arena_strndup(r->arena, printed, strlen(printed)) : NULL;
     cJSON_free(printed);
-    return text;
+    return ST_OK;
 }
 
 static void warn_unknown(struct reader *r, const cJSON *object, const char *where, const char *const *known,
@@ -124,6 +129,7 @@ static enum status read_fusions(struct reader *r, const cJSON *object, struct ru
 static enum status read_runtime(struct reader *r, const cJSON *root, struct runtime *runtime) {
     static const char *const known[] = {"lowering", "view", "precision", "block", "threads", "fuse"};
     const cJSON *object = get(root, "runtime");
+    const char *view = "prune", *precision = "as-written";
     int64_t threads = 1;
     *runtime = (struct runtime){.lowering = "plain",
                                 .view = VIEW_PRUNE,
@@ -133,10 +139,11 @@ static enum status read_runtime(struct reader *r, const cJSON *root, struct runt
     if (!object) return ST_OK;
     if (!cJSON_IsObject(object)) return wrong(r, "runtime", "must be an object");
     warn_unknown(r, object, "runtime.", known, COUNT_OF(known));
-    runtime->lowering = text_or(r, object, "lowering", "plain");
-    if (!view_parse(json_string_or(object, "view", "prune"), &runtime->view))
-        return wrong(r, "view", "must be \"kept\", \"prune\" or \"full\"");
-    if (!precision_parse(json_string_or(object, "precision", "as-written"), &runtime->precision))
+    TRY(text(r, object, "lowering", &runtime->lowering));
+    TRY(text(r, object, "view", &view));
+    TRY(text(r, object, "precision", &precision));
+    if (!view_parse(view, &runtime->view)) return wrong(r, "view", "must be \"kept\", \"prune\" or \"full\"");
+    if (!precision_parse(precision, &runtime->precision))
         return wrong(r, "precision", "must be \"as-written\", \"fp32\", \"fp16\" or \"int8\"");
     TRY(integer(r, object, "block", 1024, &runtime->block));
     TRY(integer(r, object, "threads", 4096, &threads));
@@ -219,11 +226,26 @@ static enum status read_analytic(struct reader *r, const cJSON *object, struct a
 /* ---- The whole ---- */
 
 static enum status read_kind(struct reader *r, const cJSON *root, enum target_kind *kind) {
-    int found = find_name(kind_names, TARGET_KIND_COUNT, json_string_or(root, "kind", "analytic"));
+    const char *name = "analytic";
+    TRY(text(r, root, "kind", &name));
+    int found = find_name(kind_names, TARGET_KIND_COUNT, name);
     if (found == TARGET_KIND_COUNT)
         return wrong(r, "kind", "must be \"analytic\", \"measured\", \"adapted\" or \"calibrated\"");
     *kind = (enum target_kind)found;
     return ST_OK;
+}
+
+/* What is said of the device, and how well it was validated. */
+static enum status read_description(struct reader *r, const cJSON *root, struct target *t) {
+    t->name = t->description = t->vendor = t->device = t->source = "";
+    TRY(text(r, root, "name", &t->name));
+    if (!*t->name) return wrong(r, "name", "is missing");
+    TRY(text(r, root, "description", &t->description));
+    TRY(text(r, root, "vendor", &t->vendor));
+    TRY(text(r, root, "device", &t->device));
+    TRY(text(r, root, "source", &t->source));
+    TRY(object_text(r, root, "validation", &t->validation));
+    return object_text(r, root, "hardware", &t->hardware);
 }
 
 /* The numbers of the target's kind. */
@@ -245,14 +267,7 @@ static enum status read_target(struct reader *r, const cJSON *root, struct targe
     if (!schema) return wrong(r, "schema", "is missing: it must be \"" TARGET_SCHEMA "\"");
     if (strcmp(schema, TARGET_SCHEMA) != 0) return wrong(r, "schema", "must be \"" TARGET_SCHEMA "\"");
     t->path = arena_strndup(r->arena, r->path, strlen(r->path));
-    t->name = text_or(r, root, "name", NULL);
-    if (!t->name || !*t->name) return wrong(r, "name", "is missing");
-    t->description = text_or(r, root, "description", "");
-    t->vendor = text_or(r, root, "vendor", "");
-    t->device = text_or(r, root, "device", "");
-    t->source = text_or(r, root, "source", "");
-    t->validation = object_text(r, root, "validation");
-    t->hardware = object_text(r, root, "hardware");
+    TRY(read_description(r, root, t));
     warn_unknown(r, root, "", known, COUNT_OF(known));
     TRY(read_kind(r, root, &t->kind));
     TRY(read_runtime(r, root, &t->runtime));

@@ -64,6 +64,12 @@ static bool option_of(const struct field *f, long number, uint8_t *gene) {
     return false;
 }
 
+static const char *list_options(const struct field *f, struct arena *arena) {
+    const char *list = "";
+    for (size_t i = 0; i < f->n_options; i++) list = arena_printf(arena, "%s%s%d", list, i ? ", " : "", f->options[i]);
+    return list;
+}
+
 /* "7-5-3": exactly the field's count of numbers, each one of its options. `text` ends at `end`. */
 static enum status parse_numbers(const struct space *s, const struct field *f, const char *whole, const char *text,
                                  const char *end, uint8_t *genes, struct diag *diag) {
@@ -76,8 +82,8 @@ static enum status parse_numbers(const struct space *s, const struct field *f, c
             return diag_fail(diag, ST_DATA, "%s architecture \"%s\": position %d: number %zu of %zu of %s expected",
                              s->name, whole, position, i + 1, f->n, f->column);
         if (!option_of(f, number, &genes[i]))
-            return diag_fail(diag, ST_DATA, "%s architecture \"%s\": position %d: %ld is no option of %s (%d to %d)",
-                             s->name, whole, position, number, f->column, f->options[0], f->options[f->n_options - 1]);
+            return diag_fail(diag, ST_DATA, "%s architecture \"%s\": position %d: %ld is no option of %s: %s", s->name,
+                             whole, position, number, f->column, list_options(f, diag->arena));
         at = after;
         if (i + 1 < f->n && at < end && *at == '-') at++;
     }

@@ -37,9 +37,7 @@ int main(int argc, char **argv) {
 C
 PKG_CONFIG_PATH=$(dirname "$library")/pkgconfig
 export PKG_CONFIG_PATH
-# The file names the prefix it was configured for; this one is elsewhere.
-flags=$(pkg-config --define-variable=includedir="$prefix/include" --define-variable=libdir="$(dirname "$library")" \
-    --cflags --libs onnx_latency)
+flags=$(pkg-config --cflags --libs onnx_latency)
 # shellcheck disable=SC2086 # flags are words
 "$cc" -std=c11 "$@" "$prefix/host.c" -o "$prefix/host" $flags
 "$prefix/host" "$source/models/nets/resnet18.onnx" "$prefix/share/onnx-latency/targets"

@@ -51,11 +51,12 @@ install_packages() {
 
 # build DIR TARGET [CMAKE OPTION...]: configures where the options are new, builds, and shows the log only on failure.
 build() {
-    local directory=$1 target=$2 log="$1/build.log"
+    local directory=$1 target=$2 log="$1/build.log" generator=(-G Ninja)
     shift 2
     mkdir -p "$directory"
-    if [ ! -e "$directory/build.ninja" ] || [ $# -gt 0 ]; then
-        cmake -S "$root" -B "$directory" -G Ninja "$@" >"$log" 2>&1 || { show_failure "$log"; return 1; }
+    if [ -e "$directory/CMakeCache.txt" ]; then generator=(); fi # what it was configured for stays
+    if [ ! -e "$directory/CMakeCache.txt" ] || [ $# -gt 0 ]; then
+        cmake -S "$root" -B "$directory" "${generator[@]}" "$@" >"$log" 2>&1 || { show_failure "$log"; return 1; }
     fi
     if [ ! -e "$directory/bin/onnx-latency" ]; then say "building in $(basename "$directory")"; fi
     cmake --build "$directory" --target "$target" >"$log" 2>&1 || { show_failure "$log"; return 1; }

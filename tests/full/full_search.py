@@ -155,6 +155,14 @@ class Kept(unittest.TestCase):
         self.assertEqual({t.data_location for t in stored.graph.initializer}, {TensorProto.EXTERNAL})
         onnx.checker.check_model(self.output)
 
+    def test_weights_of_another_model(self):
+        """What lies beside the output under the name of its weights is not replaced while the input needs it."""
+        onnx.save(plain_model(), self.model, save_as_external_data=True, location="out.onnx.data", size_threshold=64)
+        done = harness.run("search", self.model, "-t", TARGET, "--budget", "0.5", "-o", self.output, expect=1)
+        self.assertIn("out.onnx.data", done.stderr)
+        onnx.checker.check_model(self.model)
+        self.assertFalse(os.path.exists(self.output))
+
     def test_candidates_leave_nothing(self):
         """What a score command is given is gone afterwards, external data too."""
         onnx.save(plain_model(), self.model, save_as_external_data=True, location="weights.bin", size_threshold=64)
