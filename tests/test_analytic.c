@@ -81,6 +81,9 @@ Test(analytic, what_fits_the_cache_is_faster) {
 Test(analytic, precision_picks_the_peak) {
     struct analytic a = ideal();
     struct kernel k = convolution();
+    k.dtype = DT_DOUBLE;
+    cr_expect(is_near(analytic_kernel(&a, PREC_AS_WRITTEN, &k, false).compute_us, 2000));
+    k.dtype = DT_FLOAT;
     a.peak_gflops[PREC_FP16] = 4000;
     cr_expect(is_near(analytic_kernel(&a, PREC_FP16, &k, false).compute_us, 250));
     cr_expect(is_near(analytic_kernel(&a, PREC_INT8, &k, false).compute_us, 1000)); /* has none: as fp32 */
