@@ -32,7 +32,8 @@ static int64_t element_bytes(const char *type) {
 }
 
 struct node_key {
-    int64_t in_bytes, out_bytes, window; /* window: of the second input when that is a weight of a convolution */
+    int64_t in_bytes, out_bytes;
+    int64_t window; /* of the second input when that is a weight of a convolution; 0: packed beforehand and not told */
 };
 
 static int64_t shape_bytes(const cJSON *shape, int64_t *window) {
@@ -61,7 +62,7 @@ static int64_t sum_bytes(const char *text, int64_t *second_window) {
 }
 
 static struct node_key node_key(const struct node_time *node) {
-    struct node_key key = {.window = 1};
+    struct node_key key = {0};
     int64_t unused;
     key.out_bytes = sum_bytes(node->out_shapes, &unused);
     key.in_bytes = sum_bytes(node->in_shapes, &key.window) - node->weight_bytes;
@@ -75,7 +76,8 @@ static struct node_key kernel_key(const struct kernel *k) {
 }
 
 static bool fits(const struct node_key *a, const struct node_key *b, bool exactly) {
-    return a->out_bytes == b->out_bytes && a->window == b->window && (!exactly || a->in_bytes == b->in_bytes);
+    bool alike = a->window == b->window || !a->window || !b->window;
+    return alike && a->out_bytes == b->out_bytes && (!exactly || a->in_bytes == b->in_bytes);
 }
 
 struct matching {

@@ -66,7 +66,7 @@ static enum precision kernel_precision(enum precision wanted, enum dtype dtype) 
 /* A kernel's work is cut into shares of grain_macs, one a core; and constants are packed before they are used. */
 static double compute_us(const struct analytic *a, enum precision precision, const struct kernel *k) {
     double peak = 1e3 * analytic_peak(a, kernel_precision(precision, k->dtype)); /* FLOPs a microsecond */
-    if (k->dtype == DT_DOUBLE) peak /= 2; /* at best: half as many to a vector */
+    if (k->dtype == DT_DOUBLE) peak /= 2;                                        /* at best: half as many to a vector */
     double efficiency = a->compute_efficiency[k->kind];
     double busy = (double)k->flops / (peak * efficiency);
     if (a->cores > 1) busy = fmax(busy, fmin((double)k->flops, 2 * a->grain_macs) * a->cores / (peak * efficiency));

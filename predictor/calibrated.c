@@ -15,6 +15,7 @@
 #define LEAST_US     0.1
 #define MEMORY_US_MB 100    /* for a class without kin: 10 GB/s */
 #define SORT_US      1.5e-3 /* a comparison, where none was measured */
+#define MAC_US       2e-5   /* a multiply-accumulate likewise: 50 GMAC/s */
 
 static const struct calibrated_class *find_class(const struct calibrated *c, const char *name) {
     for (size_t i = 0; i < c->n_classes; i++)
@@ -104,6 +105,7 @@ void calibrated_kernel(const struct calibrated *c, const struct kernel *k, int64
     if (!class) {
         g->us = LEAST_US + ((double)k->in_bytes + (double)k->out_bytes) / 1e6 * MEMORY_US_MB;
         if (k->kind == KC_SORT) g->us += (double)k->flops * SORT_US;
+        g->us += (double)k->macs * MAC_US;
         g->doubtful = true;
         return;
     }

@@ -376,7 +376,7 @@ const char *kernel_form_kin(const char *name, enum form form) {
                                          {"conv-1x1", "conv"},
                                          {"plain-depthwise", "plain-grouped"},
                                          {"plain-grouped", "plain"},
-                                         {"plain-1x1", "plain"},
+                                         {"plain", "plain-1x1"},
                                          {"conv-transpose", "plain"},
                                          {"GRU", "LSTM"},
                                          {"RNN", "LSTM"},
