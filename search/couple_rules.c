@@ -28,6 +28,10 @@ static void tie_broadcast(struct coupling *c, uint32_t x, uint32_t y) {
 
 static void elementwise(struct coupling *c, uint32_t node) {
     const struct node *n = at(c, node);
+    if (node_attr(n, "broadcast")) { /* before opset 7: along an axis of its own */
+        freeze_node(c, node);
+        return;
+    }
     for (uint32_t i = 0; i < n->n_inputs; i++)
         if (n->inputs[i] != NONE) tie_broadcast(c, n->inputs[i], n->outputs[0]);
 }
@@ -41,6 +45,40 @@ static void first_input(struct coupling *c, uint32_t node) {
 static void nothing(struct coupling *c, uint32_t node) {
     (void)c;
     (void)node;
+}
+
+/* ---- Sizes that are computed with ---- */
+
+static bool reads(const struct node *n, uint32_t tensor) {
+    for (uint32_t i = 0; i < n->n_inputs; i++)
+        if (n->inputs[i] == tensor) return true;
+    return false;
+}
+
+/* Does a size become a number that data is computed with (a count to divide by, a scale)? As a shape it follows. */
+static bool reaches_floats(const struct coupling *c, uint32_t size) {
+    const struct graph *g = c->g;
+    uint32_t *stack = arena_array(c->arena, g->n_tensors + 1, sizeof *stack);
+    bool *seen = arena_array(c->arena, g->n_tensors + 1, sizeof *seen);
+    size_t n = 0;
+    seen[stack[n++] = size] = true;
+    while (n) {
+        uint32_t t = stack[--n];
+        if (g->tensors[t].flags & (TF_OUTPUT | TF_CAPTURED)) return true;
+        for (size_t i = 0; i < g->n_nodes; i++) {
+            const struct node *node = &g->nodes[i];
+            uint32_t y = node_out(node, 0);
+            if (node->dead || y == NONE || !reads(node, t)) continue;
+            if (!strcmp(node->op_type, "Cast") && dtype_is_float(g->tensors[y].dtype)) return true;
+            if (dtype_is_integer(g->tensors[y].dtype) && !seen[y]) seen[stack[n++] = y] = true;
+        }
+    }
+    return false;
+}
+
+static void size_of(struct coupling *c, uint32_t node) {
+    const struct node *n = at(c, node);
+    if (reaches_floats(c, n->outputs[0])) freeze_all(c, n->inputs[0]);
 }
 
 /* Scale and zero point go with the quantised axis when there is one a channel; those of blocks stay as they are. */
@@ -108,6 +146,8 @@ static void conv_transpose(struct coupling *c, uint32_t node) {
 static void per_channel(struct coupling *c, uint32_t node) {
     const struct node *n = at(c, node);
     tie_axes(c, n->inputs[0], n->outputs[0], 0, rank_of(c, n->inputs[0]));
+    for (uint32_t i = 1; i < n->n_outputs; i++) /* statistics of a BatchNormalization that trains */
+        if (n->outputs[i] != NONE) tie(c, n->outputs[i], 0, n->inputs[0], 1);
     for (uint32_t i = 1; i < n->n_inputs; i++)
         if (n->inputs[i] != NONE) tie(c, n->inputs[i], 0, n->inputs[0], 1);
 }
@@ -247,10 +287,11 @@ static void slice(struct coupling *c, uint32_t node) {
     const struct node *n = at(c, node);
     uint32_t x = n->inputs[0], y = n->outputs[0];
     size_t n_starts = 0, n_axes = 0, n_steps = 0;
+    size_t n_ends = 0;
     const int64_t *starts = integers(c, n, 1, "starts", &n_starts), *axes = integers(c, n, 3, "axes", &n_axes),
-                  *steps = integers(c, n, 4, "steps", &n_steps);
+                  *steps = integers(c, n, 4, "steps", &n_steps), *ends = integers(c, n, 2, "ends", &n_ends);
     int64_t start[RANK_MAX] = {0}, step[RANK_MAX];
-    bool sliced[RANK_MAX] = {false}, known = starts && (axes || node_in(n, 3) == NONE);
+    bool sliced[RANK_MAX] = {false}, known = starts && ends && (axes || node_in(n, 3) == NONE);
     for (int32_t i = 0; i < RANK_MAX; i++) step[i] = 1;
     for (size_t i = 0; known && i < n_starts; i++) {
         int64_t axis = axes && i < n_axes ? axes[i] : (int64_t)i;
@@ -320,6 +361,40 @@ static void gather(struct coupling *c, uint32_t node) {
         int64_t from = wanted[i] < 0 ? wanted[i] + size : wanted[i];
         tie_range(c, y, (int32_t)axis, (int64_t)i, x, (int32_t)axis, from, 1);
     }
+}
+
+/* Which sizes of a shape a node picks out; false when it reads the whole. */
+static bool picked_axes(struct coupling *c, const struct node *reader, uint32_t shape, int32_t rank, bool *picked) {
+    size_t n = 0, n_ends = 0;
+    bool gathers = !strcmp(reader->op_type, "Gather"), slices = !strcmp(reader->op_type, "Slice");
+    const int64_t *at = gathers || slices ? integers(c, reader, 1, "starts", &n) : NULL;
+    const int64_t *ends = slices ? integers(c, reader, 2, "ends", &n_ends) : NULL;
+    if (!at || reader->inputs[0] != shape || (slices && (!ends || n != 1 || n_ends != 1))) return false;
+    for (int32_t axis = 0; axis < rank; axis++) {
+        picked[axis] = false;
+        if (slices)
+            picked[axis] =
+                axis >= (at[0] < 0 ? at[0] + rank : at[0]) && axis < (ends[0] < 0 ? ends[0] + rank : ends[0]);
+        for (size_t i = 0; i < n && gathers; i++) picked[axis] |= axis == (at[i] < 0 ? at[i] + rank : at[i]);
+    }
+    return true;
+}
+
+/* Most read sizes one by one. */
+static void shape_of(struct coupling *c, uint32_t node) {
+    const struct node *n = at(c, node);
+    uint32_t x = n->inputs[0], shape = n->outputs[0];
+    bool partial = node_attr(n, "start") || node_attr(n, "end"), picked[RANK_MAX];
+    if (!reaches_floats(c, shape)) return;
+    for (uint32_t i = 0; i < c->g->n_nodes; i++) {
+        const struct node *reader = at(c, i);
+        if (reader->dead || !reads(reader, shape)) continue;
+        bool one_by_one = !partial && picked_axes(c, reader, shape, rank_of(c, x), picked);
+        if (one_by_one && !reaches_floats(c, reader->outputs[0])) continue;
+        for (int32_t axis = 0; axis < rank_of(c, x); axis++)
+            if (!one_by_one || picked[axis]) freeze(c, x, axis);
+    }
+    if (tensor_of(c, shape)->flags & (TF_OUTPUT | TF_CAPTURED)) freeze_all(c, x);
 }
 
 static void transpose(struct coupling *c, uint32_t node) {
@@ -424,6 +499,15 @@ static void expand(struct coupling *c, uint32_t node) {
     }
 }
 
+/* Repeats are no sizes: an axis of one that is repeated is new, and states its size itself. */
+static void tile(struct coupling *c, uint32_t node) {
+    const struct node *n = at(c, node);
+    uint32_t x = n->inputs[0], y = n->outputs[0];
+    expand(c, node);
+    for (int32_t axis = 0; axis < rank_of(c, x); axis++)
+        if (!dim_same(tensor_of(c, x)->dims[axis], tensor_of(c, y)->dims[axis])) freeze(c, y, axis);
+}
+
 /* Hidden units: rows of W, R and B gate by gate, columns of R, states and the output; directions and sequence stay. */
 static void recurrent(struct coupling *c, uint32_t node) {
     const struct node *n = at(c, node);
@@ -438,15 +522,18 @@ static void recurrent(struct coupling *c, uint32_t node) {
     note_contraction(c, node, w, 2);
     note_contraction(c, node, r, 2);
     freeze(c, x, 0);
+    freeze(c, x, 1);
     for (int64_t i = 0; i < couple_size(c, w, 1); i++) tie_range(c, w, 1, i, r, 2, i % hidden, 1);
     for (int64_t i = 0; i < couple_size(c, r, 1); i++) tie_range(c, r, 1, i, r, 2, i % hidden, 1);
     for (int64_t i = 0; node_in(n, 3) != NONE && i < couple_size(c, n->inputs[3], 1); i++)
         tie_range(c, n->inputs[3], 1, i, r, 2, i % hidden, 1);
     for (uint32_t i = 5; i < 7; i++)
-        if (node_in(n, i) != NONE) tie(c, n->inputs[i], 2, r, 2);
-    for (uint32_t i = 0; i < n->n_outputs; i++)
-        if (n->outputs[i] != NONE) tie(c, n->outputs[i], rank_of(c, n->outputs[i]) - 1, r, 2);
-    if (node_out(n, 0) != NONE) freeze(c, n->outputs[0], 0), freeze(c, n->outputs[0], 1);
+        if (node_in(n, i) != NONE) freeze(c, n->inputs[i], 1), tie(c, n->inputs[i], 2, r, 2);
+    for (uint32_t i = 0; i < n->n_outputs; i++) {
+        int32_t last = rank_of(c, node_out(n, i)) - 1;
+        for (int32_t axis = 0; axis < last; axis++) freeze(c, n->outputs[i], axis);
+        if (last >= 0) tie(c, n->outputs[i], last, r, 2);
+    }
 }
 
 static const struct rule_row {

@@ -22,22 +22,55 @@ static bool same_shape(const struct tensor *a, const struct tensor *b) {
     return true;
 }
 
-/* Is tensor `x` among what `of` is computed from? */
-static bool depends_on(struct finder *f, uint32_t of, uint32_t x) {
+static bool is_shape_of(const struct node *node) {
+    return op_table[node->op].flags & F_SHAPE;
+}
+
+/* Stamps the nodes that `of` is computed from, but for what leads to it through x or through shapes alone. */
+static void stamp_ancestors(struct finder *f, uint32_t of, uint32_t x) {
     const struct graph *g = f->g;
+    uint32_t producer = of == x ? NONE : g->tensors[of].producer;
     size_t n = 0;
     f->stamp++;
-    if (g->tensors[of].producer == NONE) return false;
-    f->stack[n++] = g->tensors[of].producer;
+    if (producer != NONE) f->seen[f->stack[n++] = producer] = f->stamp;
     while (n) {
         const struct node *node = &g->nodes[f->stack[--n]];
-        for (uint32_t i = 0; i < node->n_inputs; i++) {
-            if (node->inputs[i] == x) return true;
-            uint32_t producer = node->inputs[i] == NONE ? NONE : g->tensors[node->inputs[i]].producer;
+        for (uint32_t i = 0; i < node->n_inputs && !is_shape_of(node); i++) {
+            if (node->inputs[i] == NONE || node->inputs[i] == x) continue;
+            producer = g->tensors[node->inputs[i]].producer;
             if (producer == NONE || f->seen[producer] == f->stamp) continue;
             f->seen[producer] = f->stamp;
             f->stack[n++] = producer;
         }
+    }
+}
+
+static bool has_weights(const struct graph *g, const struct node *node) {
+    for (uint32_t i = 0; i < node->n_inputs; i++)
+        if (weight_behind(g, node, node->inputs[i]) != NONE) return true;
+    return false;
+}
+
+static bool reads_marked(const struct finder *f, const struct node *node) {
+    for (uint32_t i = 0; i < node->n_inputs; i++)
+        if (node->inputs[i] != NONE && f->marked[node->inputs[i]]) return true;
+    return false;
+}
+
+/* Is `of` computed from x by something that was learned? Else the sum is arithmetic (the centre of a box, a polynomial)
+ * that means what it says, and not a block. */
+static bool learned_from(struct finder *f, uint32_t of, uint32_t x) {
+    const struct graph *g = f->g;
+    stamp_ancestors(f, of, x);
+    memset(f->marked, 0, g->n_tensors * sizeof *f->marked);
+    f->marked[x] = true;
+    for (size_t i = 0; i < g->bodies[0].n_nodes; i++) {
+        uint32_t id = g->bodies[0].nodes[i];
+        const struct node *node = &g->nodes[id];
+        if (f->seen[id] != f->stamp || is_shape_of(node) || !reads_marked(f, node)) continue;
+        if (has_weights(g, node)) return true;
+        for (uint32_t k = 0; k < node->n_outputs; k++)
+            if (node->outputs[k] != NONE) f->marked[node->outputs[k]] = true;
     }
     return false;
 }
@@ -78,12 +111,6 @@ static bool reads_marked_only(const struct finder *f, const struct node *node) {
         reads = true;
     }
     return reads;
-}
-
-static bool reads_marked(const struct finder *f, const struct node *node) {
-    for (uint32_t i = 0; i < node->n_inputs; i++)
-        if (node->inputs[i] != NONE && f->marked[node->inputs[i]]) return true;
-    return false;
 }
 
 /* Does any way from `sum` to an output of the model, or into a subgraph, not lead through `end`? */
@@ -135,8 +162,8 @@ static uint32_t start_of(struct finder *f, const struct node *node) {
     if (node->dead || strcmp(node->op_type, "Add") != 0 || node->domain[0]) return NONE;
     uint32_t a = node->inputs[0], b = node->inputs[1];
     if (is_constant(g, a) || is_constant(g, b) || !can_go(g, node->outputs[0])) return NONE;
-    if (!same_shape(&g->tensors[a], &g->tensors[b])) return NONE;
-    return depends_on(f, b, a) ? a : depends_on(f, a, b) ? b : NONE;
+    if (!same_shape(&g->tensors[a], &g->tensors[b]) || !dtype_is_float(g->tensors[a].dtype)) return NONE;
+    return learned_from(f, b, a) ? a : learned_from(f, a, b) ? b : NONE;
 }
 
 void drops_find(struct knobs *k, struct arena *arena) {

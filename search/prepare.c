@@ -114,6 +114,7 @@ static uint32_t private_copy(struct graph *g, uint32_t of) {
     while (map_get(&g->names->map, name, strlen(name), &id));
     id = graph_add_tensor(g, copy.body, name);
     copy.name = g->tensors[id].name;
+    copy.origin = NULL; /* what the file declares, it declares of the original */
     g->tensors[id] = copy;
     return id;
 }

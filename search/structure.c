@@ -23,18 +23,27 @@ static bool has_input(const struct node *n, uint32_t i) {
 
 /* ---- Changing operands and attributes ---- */
 
-static uint32_t new_ints(struct adjust *a, const int64_t *values, uint32_t n, int32_t rank) {
+static uint32_t new_tensor(struct adjust *a, const char *stem) {
     char name[64];
     uint32_t id, serial = (uint32_t)a->g->n_tensors;
-    do snprintf(name, sizeof name, "cut_ints_%u", serial++);
+    do snprintf(name, sizeof name, "cut_%s_%u", stem, serial++);
     while (map_get(&a->g->names->map, name, strlen(name), &id));
-    id = graph_add_tensor(a->g, 0, name);
+    return graph_add_tensor(a->g, 0, name);
+}
+
+/* Of the type that `like` has: int64, or int32 where an operator takes that. */
+static uint32_t new_ints(struct adjust *a, const int64_t *values, uint32_t n, uint32_t like) {
+    uint32_t id = new_tensor(a, "ints");
+    bool is_short = like != NONE && a->g->tensors[like].dtype == DT_INT32;
+    size_t width = is_short ? sizeof(int32_t) : sizeof(int64_t);
+    uint8_t *bytes = arena_alloc(a->g->arena, n * width + 1);
     dim size = DIM(n);
-    tensor_set_shape(a->g, id, DT_INT64, &size, rank);
+    for (uint32_t i = 0; i < n; i++) memcpy(bytes + i * width, &values[i], width); /* little-endian */
+    tensor_set_shape(a->g, id, is_short ? DT_INT32 : DT_INT64, &size, 1);
     struct tensor *t = &a->g->tensors[id];
     t->flags = TF_INITIALIZER | TF_CONSTANT;
-    t->stored_bytes = n * sizeof *values;
-    t->data = (struct data){ENC_RAW, NONE, 0, t->stored_bytes, arena_copy(a->g->arena, values, n * sizeof *values)};
+    t->stored_bytes = n * width;
+    t->data = (struct data){ENC_RAW, NONE, 0, t->stored_bytes, bytes};
     return id;
 }
 
@@ -89,8 +98,16 @@ static void mark_ancestors(const struct graph *g, uint32_t tensor, bool *keep) {
         if (g->nodes[node].inputs[i] != NONE) mark_ancestors(g, g->nodes[node].inputs[i], keep);
 }
 
+/* Which operand states the shape of the result; NONE. */
+static uint32_t shape_operand(const struct node *n) {
+    if (n->domain[0]) return NONE;
+    if (!strcmp(n->op_type, "Reshape") || !strcmp(n->op_type, "Expand")) return 1;
+    return !strcmp(n->op_type, "Resize") ? 3 : NONE;
+}
+
 static bool states_shape(const struct node *n) {
-    return !n->domain[0] && (!strcmp(n->op_type, "Reshape") || !strcmp(n->op_type, "Expand"));
+    uint32_t operand = shape_operand(n);
+    return operand != NONE && has_input(n, operand);
 }
 
 /* A copy in which only shape arithmetic is left, inferred from the shapes after the cut. */
@@ -98,7 +115,8 @@ static enum status make_probe(struct adjust *a) {
     struct graph *g = a->probe = graph_clone(a->g, a->g->arena);
     bool *keep = arena_array(g->arena, g->n_nodes + 1, sizeof *keep);
     for (size_t n = 0; n < g->n_nodes; n++)
-        if (!g->nodes[n].dead && states_shape(&g->nodes[n])) mark_ancestors(g, g->nodes[n].inputs[1], keep);
+        if (!g->nodes[n].dead && states_shape(&g->nodes[n]))
+            mark_ancestors(g, g->nodes[n].inputs[shape_operand(&g->nodes[n])], keep);
     for (uint32_t t = 0; t < g->n_tensors; t++) {
         uint32_t producer = g->tensors[t].producer;
         if (producer != NONE && !keep[producer]) g->tensors[t].producer = NONE;
@@ -126,13 +144,10 @@ static bool fraction(struct graph *g, dim from, dim wanted, int64_t *num, int64_
 
 static uint32_t scale_operand(struct adjust *a, uint32_t node, uint32_t operand, const char *op, const int64_t *by,
                               uint32_t n) {
-    uint32_t inputs[] = {operand, new_ints(a, by, n, 1)};
-    char name[64];
-    snprintf(name, sizeof name, "cut_%s_%zu", op, a->g->n_nodes);
-    uint32_t out = graph_add_tensor(a->g, 0, name);
+    uint32_t inputs[] = {operand, new_ints(a, by, n, NONE)}, out = new_tensor(a, op);
     dim size = DIM(n);
     tensor_set_shape(a->g, out, DT_INT64, &size, 1);
-    uint32_t id = graph_add_node(a->g, 0, op, "", name, inputs, 2, &out, 1, NULL, 0);
+    uint32_t id = graph_add_node(a->g, 0, op, "", a->g->tensors[out].name, inputs, 2, &out, 1, NULL, 0);
     struct body *body = &a->g->bodies[0];
     size_t at = body->n_nodes - 1;
     for (; at > 0 && body->nodes[at - 1] != node; at--) body->nodes[at] = body->nodes[at - 1];
@@ -143,7 +158,7 @@ static uint32_t scale_operand(struct adjust *a, uint32_t node, uint32_t operand,
 
 /* The operand's elements after the cut against the wanted shape; 0 and -1 keep their meaning. */
 static enum status adjust_computed(struct adjust *a, uint32_t node, const dim *wanted, int32_t rank) {
-    uint32_t operand = a->g->nodes[node].inputs[1];
+    uint32_t index = shape_operand(&a->g->nodes[node]), operand = a->g->nodes[node].inputs[index];
     if (!a->probe) TRY(make_probe(a));
     const struct value *now = operand < a->probe->n_tensors ? a->probe->tensors[operand].value : NULL;
     int64_t num[RANK_MAX], den[RANK_MAX];
@@ -166,7 +181,7 @@ static enum status adjust_computed(struct adjust *a, uint32_t node, const dim *w
     }
     if (multiply) operand = scale_operand(a, node, operand, "Mul", num, (uint32_t)rank);
     if (divide) operand = scale_operand(a, node, operand, "Div", den, (uint32_t)rank);
-    set_input(a, node, 1, operand);
+    set_input(a, node, index, operand);
     return ST_OK;
 }
 
@@ -181,13 +196,15 @@ static enum status adjust_shape_operand(struct adjust *a, uint32_t node) {
     for (int32_t i = 0; i < y->rank; i++) changed = changed || !dim_same(y->dims[i], y_before->dims[i]);
     if (!has_input(n, 1) || y->rank < 1) return ST_OK;
     if (!stated) return adjust_computed(a, node, y->dims, y->rank);
-    if (!changed || stated->n != (uint32_t)y->rank) return ST_OK;
-    for (int32_t i = 0; i < y->rank; i++) {
+    if (!changed || stated->n > (uint32_t)y->rank) return ST_OK;
+    int32_t unsaid = y->rank - (int32_t)stated->n; /* Expand's shape may be shorter */
+    for (int32_t i = 0; i < (int32_t)stated->n; i++) {
         int64_t was = number_at(stated, (uint32_t)i);
         bool follows = was == 0 || was == -1 || (was == 1 && !strcmp(n->op_type, "Expand"));
-        values[i] = follows || !dim_is_number(y->dims[i]) ? was : y->dims[i].value;
+        dim now = y->dims[unsaid + i];
+        values[i] = follows || !dim_is_number(now) ? was : now.value;
     }
-    set_input(a, node, 1, new_ints(a, values, (uint32_t)y->rank, 1));
+    set_input(a, node, 1, new_ints(a, values, stated->n, NONE));
     return ST_OK;
 }
 
@@ -203,7 +220,7 @@ static enum status adjust_split(struct adjust *a, uint32_t node) {
         return ST_OK;
     }
     struct node *split = &a->g->nodes[node];
-    uint32_t inputs[] = {split->inputs[0], new_ints(a, sizes, split->n_outputs, 1)};
+    uint32_t inputs[] = {split->inputs[0], new_ints(a, sizes, split->n_outputs, NONE)};
     split = &a->g->nodes[node];
     split->inputs = arena_copy(a->g->arena, inputs, sizeof inputs);
     split->n_inputs = 2;
@@ -248,8 +265,8 @@ static enum status adjust_slice(struct adjust *a, uint32_t node) {
         set_ints_attr(a, node, "ends", new_ends, count);
         return ST_OK;
     }
-    set_input(a, node, 1, new_ints(a, new_starts, count, 1));
-    set_input(a, node, 2, new_ints(a, new_ends, count, 1));
+    set_input(a, node, 1, new_ints(a, new_starts, count, n->inputs[1]));
+    set_input(a, node, 2, new_ints(a, new_ends, count, a->g->nodes[node].inputs[2]));
     return ST_OK;
 }
 
@@ -302,7 +319,7 @@ static enum status adjust_gather(struct adjust *a, uint32_t node) {
         int64_t index = number_at(indices, i) < 0 ? number_at(indices, i) + size : number_at(indices, i);
         values[i] = cut_before(a->cut, n->inputs[0], (int32_t)axis, index);
     }
-    set_input(a, node, 1, new_ints(a, values, indices->n, 1));
+    set_input(a, node, 1, new_ints(a, values, indices->n, n->inputs[1]));
     return ST_OK;
 }
 
@@ -326,10 +343,11 @@ static enum status adjust_resize(struct adjust *a, uint32_t node) {
     const struct tensor *y = &a->g->tensors[n->outputs[0]];
     const struct value *sizes = constant_value(a, node_in(n, 3));
     int64_t values[RANK_MAX];
+    if (!sizes && has_input(n, 3) && y->rank > 0) return adjust_computed(a, node, y->dims, y->rank);
     if (!sizes || sizes->n != (uint32_t)y->rank) return ST_OK;
     for (int32_t i = 0; i < y->rank; i++)
         values[i] = dim_is_number(y->dims[i]) ? y->dims[i].value : number_at(sizes, (uint32_t)i);
-    set_input(a, node, 3, new_ints(a, values, sizes->n, 1));
+    set_input(a, node, 3, new_ints(a, values, sizes->n, NONE));
     return ST_OK;
 }
 

@@ -656,3 +656,76 @@ Test(rewrite, the_score_of_a_kernel_is_what_its_middle_weighs) {
     config.cropped[0] = 1;
     cr_expect_float_eq(score_of(&score, &config, knobs.g), 9.0 / 25, 1e-12);
 }
+
+/* ---- What must not go ---- */
+
+/* The centre of a box, a polynomial: nothing in them was learned. */
+Test(rewrite, sums_of_arithmetic_are_no_blocks) {
+    uint32_t x = image(3, 8), h = build_conv(&b, x, 3, 12, 3, 1, 1, true);
+    uint32_t cube = build_binary(&b, "Mul", h, build_binary(&b, "Mul", h, h));
+    build_output(&b, build_conv(&b, build_binary(&b, "Add", cube, h), 12, 2, 1, 1, 1, true), "y");
+    find_knobs(1);
+    cr_expect_eq(knobs.n_drops, 0);
+    cr_expect_eq(knobs.n_groups, 1);
+}
+
+/* Data over its number of elements; as a shape the same number follows. */
+Test(rewrite, sizes_that_data_is_computed_with) {
+    for (int as_data = 0; as_data < 2; as_data++) {
+        build_start(&b, &arena, "small.onnx", 17, 1, false);
+        uint32_t x = build_input(&b, "x", DT_FLOAT, (int64_t[]){1, 3, 4, 4}, 4);
+        dim dims[] = {dim_symbol(b.graph, "n"), DIM(3), DIM(4), DIM(4)};
+        tensor_set_shape(b.graph, x, DT_FLOAT, dims, 4);
+        uint32_t h = build_conv(&b, x, 3, 8, 1, 1, 1, false), shape = build_node(&b, "Shape", &h, 1, NULL, 0);
+        struct attr axis = attr_int(&b, "axis", 0), to = attr_int(&b, "to", 1);
+        uint32_t picked =
+            build_node(&b, "Gather", (uint32_t[]){shape, build_ints(&b, (int64_t[]){0, 1}, 2)}, 2, &axis, 1);
+        uint32_t count = build_node(&b, "ReduceProd", &picked, 1, NULL, 0);
+        uint32_t scaled = as_data ? build_binary(&b, "Div", h, build_node(&b, "Cast", &count, 1, &to, 1)) : h;
+        build_output(&b, build_conv(&b, scaled, 8, 4, 1, 1, 1, false), "y");
+        find_knobs(1);
+        cr_expect_eq(knobs.n_groups, as_data ? 0 : 1);
+    }
+}
+
+Test(rewrite, repeats_are_no_sizes) {
+    uint32_t x = image(3, 4), h = build_conv(&b, x, 3, 8, 1, 1, 1, false),
+             one = build_conv(&b, x, 3, 1, 1, 1, 1, false);
+    uint32_t repeats = build_ints(&b, (int64_t[]){1, 8, 1, 1}, 4);
+    uint32_t wide = build_node(&b, "Tile", (uint32_t[]){one, repeats}, 2, NULL, 0);
+    build_output(&b, build_conv(&b, build_binary(&b, "Add", h, wide), 8, 4, 1, 1, 1, false), "y");
+    find_knobs(1);
+    cr_expect_eq(knobs.n_groups, 0);
+}
+
+Test(rewrite, a_shape_shorter_than_what_it_shapes) {
+    uint32_t x = image(3, 4), h = build_conv(&b, x, 3, 8, 1, 1, 1, false),
+             one = build_conv(&b, x, 3, 1, 1, 1, 1, false);
+    uint32_t shape = build_ints(&b, (int64_t[]){8, 1, 1}, 3);
+    uint32_t wide = build_node(&b, "Expand", (uint32_t[]){one, shape}, 2, NULL, 0);
+    uint32_t both = build_binary(&b, "Add", h, wide);
+    build_output(&b, build_conv(&b, both, 8, 4, 1, 1, 1, false), "y");
+    find_knobs(1);
+    cr_assert_eq(knobs.n_groups, 1);
+    cr_expect_eq(size_of(cut_all(3), both, 1), 5);
+}
+
+Test(rewrite, operands_keep_their_type) {
+    int32_t from[1] = {4}, to[1] = {12};
+    uint32_t x = image(3, 4), h = build_conv(&b, x, 3, 16, 1, 1, 1, false), operands[4] = {h};
+    for (int i = 1; i < 4; i++) {
+        operands[i] = build_weight(&b, DT_INT32, (int64_t[]){1}, 1, 0);
+        const int32_t *at = i == 1 ? from : i == 2 ? to : (const int32_t[]){1};
+        b.graph->tensors[operands[i]].data =
+            (struct data){ENC_RAW, NONE, 0, sizeof *at, arena_copy(&arena, at, sizeof *at)};
+    }
+    uint32_t part = build_node(&b, "Slice", operands, 4, NULL, 0);
+    build_output(&b, build_conv(&b, part, 8, 4, 1, 1, 1, false), "y");
+    find_knobs(1);
+    cr_assert_eq(knobs.n_groups, 2);
+    struct graph *g = cut_all(2);
+    cr_expect_eq(size_of(g, part, 1), 6);
+    const struct node *slice = &g->nodes[producer(part)];
+    cr_expect_eq(g->tensors[slice->inputs[1]].dtype, DT_INT32);
+    cr_expect_eq(g->tensors[slice->inputs[2]].dtype, DT_INT32);
+}
