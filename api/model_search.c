@@ -92,25 +92,6 @@ static void find_smaller(struct model_search *ms) {
     ms->max[resolution_gene(ms)] = (uint16_t)n;
 }
 
-static enum status ready(struct model_search *ms, ol_search *s) {
-    struct graph *model = s->request->model->graph;
-    *ms = (struct model_search){.s = s, .r = s->request};
-    TRY(parse_importance(s->request->importance, &ms->importance, &s->base.diag));
-    struct graph *g = graph_clone(model, &s->base.arena);
-    TRY(infer(g, NULL, &s->base.arena, &s->base.diag));
-    knobs_find(&ms->knobs, g, COUPLING_FREER, alignment(s->request), ms->importance, s->request->seed, &s->base.arena);
-    score_start(&ms->score, &ms->knobs, &s->base.arena);
-    ms->max = arena_array(&s->base.arena, resolution_gene(ms) + 1, sizeof *ms->max);
-    for (uint32_t i = 0; i < ms->knobs.n_groups; i++) ms->max[i] = (uint16_t)ms->knobs.groups[i].n_steps;
-    for (uint32_t i = 0; i < ms->knobs.n_drops; i++) ms->max[first_drop(ms) + i] = 1;
-    for (uint32_t i = 0; i < ms->knobs.n_crops; i++) ms->max[first_crop(ms) + i] = (uint16_t)ms->knobs.crops[i].n_steps;
-    TRY(bind_sizes(ms));
-    find_smaller(ms);
-    return ST_OK;
-}
-
-/* ---- Judging a setting ---- */
-
 static struct config config_of(const struct model_search *ms, const uint16_t *genes, struct arena *arena) {
     struct config config = config_new(&ms->knobs, arena);
     memcpy(config.removed, genes, ms->knobs.n_groups * sizeof *genes);
@@ -133,6 +114,77 @@ static enum status verify(const struct model_search *ms, const struct config *co
     return rewrite_verify(&ms->knobs, config, steps ? ms->smaller[steps - 1] : ms->knobs.g, g, arena, diag);
 }
 
+static enum status cut_model(const struct model_search *ms, const uint16_t *genes, struct arena *arena,
+                             struct graph **cut, struct diag *diag) {
+    struct config config = config_of(ms, genes, arena);
+    uint32_t steps = resolution_of(ms, genes);
+    TRY(rewrite_apply(&ms->knobs, &config, arena, cut, diag));
+    if (steps) (void)resolution_set(*cut, ms->knobs.g, steps);
+    return verify(ms, &config, steps, *cut, arena, diag);
+}
+
+/* ---- Knobs that do not hold ---- */
+
+/* What is offered was proven by the coupling; whether it can be written shows in a cut. One that fails stays. */
+static bool holds(const struct model_search *ms, const uint16_t *genes, struct arena *scratch, struct diag *own) {
+    struct graph *cut;
+    arena_reset(scratch);
+    diag_init(own, scratch);
+    return cut_model(ms, genes, scratch, &cut, own) == ST_OK;
+}
+
+static const char *gene_name(const struct model_search *ms, size_t gene) {
+    if (gene < first_drop(ms)) return ms->knobs.groups[gene].name;
+    return gene < first_crop(ms) ? ms->knobs.drops[gene - first_drop(ms)].name
+                                 : ms->knobs.crops[gene - first_crop(ms)].name;
+}
+
+/* All of them at once first: most models need no more. */
+static void lock_failing(struct model_search *ms, size_t from, size_t to, uint16_t *genes, struct arena *scratch) {
+    struct diag own;
+    for (size_t i = from; i < to; i++) genes[i] = ms->max[i];
+    bool together = from == to || holds(ms, genes, scratch, &own);
+    memset(genes, 0, n_genes(ms) * sizeof *genes);
+    for (size_t i = from; i < to && !together; i++) {
+        genes[i] = ms->max[i];
+        if (!holds(ms, genes, scratch, &own)) {
+            diag_warn(&ms->s->base.diag, "\"%s\" stays as it is: %s", gene_name(ms, i), own.message);
+            ms->max[i] = 0;
+        }
+        genes[i] = 0;
+    }
+}
+
+/* Blocks apart from the others, whose cuts they would hide. */
+static void lock_all_failing(struct model_search *ms) {
+    struct arena *scratch = arena_inside(&ms->s->base.arena);
+    uint16_t *genes = arena_array(&ms->s->base.arena, n_genes(ms) + 1, sizeof *genes);
+    lock_failing(ms, 0, first_drop(ms), genes, scratch);
+    lock_failing(ms, first_drop(ms), first_crop(ms), genes, scratch);
+    lock_failing(ms, first_crop(ms), resolution_gene(ms), genes, scratch);
+    arena_free(scratch);
+}
+
+static enum status ready(struct model_search *ms, ol_search *s) {
+    struct graph *model = s->request->model->graph;
+    *ms = (struct model_search){.s = s, .r = s->request};
+    TRY(parse_importance(s->request->importance, &ms->importance, &s->base.diag));
+    struct graph *g = graph_clone(model, &s->base.arena);
+    TRY(infer(g, NULL, &s->base.arena, &s->base.diag));
+    knobs_find(&ms->knobs, g, COUPLING_FREER, alignment(s->request), ms->importance, s->request->seed, &s->base.arena);
+    score_start(&ms->score, &ms->knobs, &s->base.arena);
+    ms->max = arena_array(&s->base.arena, resolution_gene(ms) + 1, sizeof *ms->max);
+    for (uint32_t i = 0; i < ms->knobs.n_groups; i++) ms->max[i] = (uint16_t)ms->knobs.groups[i].n_steps;
+    for (uint32_t i = 0; i < ms->knobs.n_drops; i++) ms->max[first_drop(ms) + i] = 1;
+    for (uint32_t i = 0; i < ms->knobs.n_crops; i++) ms->max[first_crop(ms) + i] = (uint16_t)ms->knobs.crops[i].n_steps;
+    TRY(bind_sizes(ms));
+    find_smaller(ms);
+    lock_all_failing(ms);
+    return ST_OK;
+}
+
+/* ---- Judging a setting ---- */
+
 /* What the file says of its outputs holds for the cut model too, names of open sizes and all. */
 static void declare_as_before(const struct graph *before, struct graph *g) {
     for (uint32_t i = 0; i < g->bodies[0].n_outputs; i++) {
@@ -143,12 +195,8 @@ static void declare_as_before(const struct graph *before, struct graph *g) {
 
 static enum status write_model(const struct model_search *ms, const uint16_t *genes, const char *path,
                                struct arena *arena, struct diag *diag) {
-    struct config config = config_of(ms, genes, arena);
     struct graph *cut;
-    TRY(rewrite_apply(&ms->knobs, &config, arena, &cut, diag));
-    uint32_t steps = resolution_of(ms, genes);
-    if (steps) (void)resolution_set(cut, ms->knobs.g, steps);
-    TRY(verify(ms, &config, steps, cut, arena, diag));
+    TRY(cut_model(ms, genes, arena, &cut, diag));
     declare_as_before(ms->r->model->graph, cut);
     return onnx_write(cut, path, cut->n_files > 1, diag);
 }
@@ -345,10 +393,19 @@ static enum status price_whole(const struct model_search *ms, struct findings *f
 
 static enum status write_result(const struct model_search *ms, const struct findings *found, ol_search_result *out) {
     const ol_search_request *r = ms->r;
-    if (!r->output || r->plan || !found->met) return ST_OK;
-    out->written = !out->unchanged || access(r->output, F_OK) != 0; /* nothing is replaced by its like */
+    struct arena *arena = &ms->s->base.arena;
+    if (!found->met) return ST_OK;
+    if (!out->unchanged) {
+        struct diag own;
+        struct graph *cut;
+        diag_init(&own, arena);
+        enum status status = r->plan || !r->output ? cut_model(ms, found->chosen.genes, arena, &cut, &own)
+                                                   : write_model(ms, found->chosen.genes, r->output, arena, &own);
+        out->written = status == ST_OK && r->output && !r->plan;
+        return status == ST_OK ? ST_OK : diag_fail(&ms->s->base.diag, status, "the model once cut: %s", own.message);
+    }
+    out->written = r->output && !r->plan && access(r->output, F_OK) != 0; /* nothing is replaced by its like */
     if (!out->written) return ST_OK;
-    if (!out->unchanged) return write_model(ms, found->chosen.genes, r->output, &ms->s->base.arena, &ms->s->base.diag);
     return onnx_write(r->model->graph, r->output, r->model->graph->n_files > 1, &ms->s->base.diag);
 }
 
@@ -377,13 +434,14 @@ enum status search_model_knobs(ol_search *s, const ol_knob **knobs, size_t *n) {
     uint16_t *genes = arena_array(&s->base.arena, total + 1, sizeof *genes);
     if (!judge(&ms, genes, &base, 0))
         return diag_fail(&s->base.diag, ST_MODEL, "%s: cannot be priced", ms.knobs.g->path);
+    *n = 0;
     for (size_t i = 0; i < total; i++) {
+        if (!ms.max[i]) continue;
         genes[i] = ms.max[i];
-        list[i] = knob(&ms, i, ms.max[i]);
-        list[i].saves_ms = judge(&ms, genes, &alone, 0) ? base.ms[0] - alone.ms[0] : NAN;
+        list[*n] = knob(&ms, i, ms.max[i]);
+        list[(*n)++].saves_ms = judge(&ms, genes, &alone, 0) ? base.ms[0] - alone.ms[0] : NAN;
         genes[i] = 0;
     }
     *knobs = list;
-    *n = total;
     return ST_OK;
 }

@@ -73,7 +73,7 @@ static double now(void) {
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-/* False when the time is up. Output beyond the limit is read and forgotten. */
+/* False when the time is up. The end of the output counts: of more than fits, the older half is forgotten. */
 static bool read_until(int fd, double deadline, char *out) {
     size_t n = 0;
     for (;;) {
@@ -85,17 +85,24 @@ static bool read_until(int fd, double deadline, char *out) {
         ssize_t got = read(fd, chunk, sizeof chunk);
         if (got < 0 && errno == EINTR) continue;
         if (got <= 0) break;
-        size_t room = OUTPUT_MAX - 1 - n, take = (size_t)got < room ? (size_t)got : room;
-        memcpy(out + n, chunk, take);
-        n += take;
+        if (n + (size_t)got >= OUTPUT_MAX) {
+            memmove(out, out + n - OUTPUT_MAX / 2, OUTPUT_MAX / 2);
+            n = OUTPUT_MAX / 2;
+        }
+        memcpy(out + n, chunk, (size_t)got);
+        n += (size_t)got;
     }
     out[n] = '\0';
     return true;
 }
 
-const char *score_model_path(struct arena *arena) {
+const char *score_model_folder(void) {
     const char *base = getenv("TMPDIR");
-    char *path = arena_printf(arena, "%s/onnx-latency-XXXXXX.onnx", base ? base : "/tmp");
+    return base && *base ? base : P_tmpdir;
+}
+
+const char *score_model_path(struct arena *arena) {
+    char *path = arena_printf(arena, "%s/onnx-latency-XXXXXX.onnx", score_model_folder());
     int fd = mkstemps(path, 5);
     if (fd < 0) return NULL;
     close(fd);

@@ -1,7 +1,9 @@
 /* Searches, for callers of the library. */
 #include "search_api.h"
 
+#include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { EVALUATIONS = 20000, EVALUATIONS_CMD = 200 };
 /* A model is cut until it just fits, so what it is held to leaves a margin. Of a list all that may well fit is
@@ -55,10 +57,20 @@ static enum status can_write(const ol_search_request *r, struct diag *diag) {
     return g ? onnx_can_write(g, r->output, g->n_files > 1, diag) : ST_OK;
 }
 
+static enum status can_write_candidates(ol_search *s) {
+    const char *folder = score_model_folder(), *path = score_model_path(&s->base.arena);
+    if (!path)
+        return diag_fail(&s->base.diag, ST_IO, "%s: models to be scored cannot be written there: %s", folder,
+                         strerror(errno));
+    unlink(path);
+    return ST_OK;
+}
+
 static enum status begin(ol_search *s, const ol_search_request *r) {
     ol_search_request *own = arena_copy(&s->base.arena, r, sizeof *r);
     TRY(check(r, &s->base.diag));
     if (r->output && !r->plan) TRY(can_write(r, &s->base.diag));
+    if (r->score_cmd) TRY(can_write_candidates(s));
     settle(s, own);
     TRY(parse_strategy(r->strategy, &s->strategy, &s->base.diag));
     search_workers_start(s);

@@ -40,6 +40,7 @@ struct arena *search_worker_begin(ol_search *, unsigned worker); /* empty, its m
 
 #define NO_SCORE "no setting has a score: the command failed, took too long or printed no number every time"
 /* score_cmd.c: the last number a command prints. NaN when it fails twice, or takes longer than it may. */
+const char *score_model_folder(void);
 const char *score_model_path(struct arena *); /* a new file, for a candidate; NULL: none could be made */
 double score_command(const char *command, const char *model_path, double seconds);
 

@@ -26,9 +26,9 @@ static void add_proxy(ol_study *s, struct proxies *list, const struct target *t)
 static enum status load(ol_study *s, const char *name, struct target **target, struct diag *diag) {
     const char *path;
     if (llvm_target_is(name))
-        return diag_fail(diag, ST_TARGET,
-                         "target %s is analytic: a proxy needs weights fitted on measurements (kind measured or adapted)",
-                         name);
+        return diag_fail(
+            diag, ST_TARGET,
+            "target %s is analytic: a proxy needs weights fitted on measurements (kind measured or adapted)", name);
     TRY(target_find(s->base.context, name, &path, &s->base.arena, diag));
     return target_load_proxy(target, path, &s->base.arena, diag);
 }

@@ -155,6 +155,29 @@ class Kept(unittest.TestCase):
         self.assertEqual({t.data_location for t in stored.graph.initializer}, {TensorProto.EXTERNAL})
         onnx.checker.check_model(self.output)
 
+    def test_what_cannot_be_written_stays(self):
+        """More pieces than the rewriting of a Split goes into: said, and the other channels can be cut all the same."""
+        model = plain_model()
+        sizes = [200] + [2] * 300
+        model.graph.initializer.append(numpy_helper.from_array(numpy.array(sizes), "sizes"))
+        wide = numpy.random.default_rng(2).standard_normal((800, 512, 1, 1)).astype(numpy.float32)
+        narrow = numpy.random.default_rng(3).standard_normal((4, 200, 1, 1)).astype(numpy.float32)
+        model.graph.initializer.extend([numpy_helper.from_array(wide, "wide"), numpy_helper.from_array(narrow, "narrow")])
+        del model.graph.node[2], model.graph.initializer[1]
+        model.graph.node.extend([
+            helper.make_node("Conv", ["r", "wide"], ["w"], "wider"),
+            helper.make_node("Split", ["w", "sizes"], [f"piece{i}" for i in range(len(sizes))], "pieces", axis=1),
+            helper.make_node("Conv", ["piece0", "narrow"], ["y"], "last")])
+        onnx.checker.check_model(model, full_check=True)
+        onnx.save(model, self.model)
+        done = harness.run("search", self.model, "-t", TARGET, "--budget", "1", "--knobs")
+        self.assertIn('"wide" stays as it is', done.stderr)
+        self.assertIn("a  ", done.stdout)
+        self.assertNotIn("wide", done.stdout)
+        found, _ = search(self.model, self.output, 0.8)
+        self.assertTrue(found["met"])
+        onnx.checker.check_model(self.output)
+
     def test_weights_of_another_model(self):
         """What lies beside the output under the name of its weights is not replaced while the input needs it."""
         onnx.save(plain_model(), self.model, save_as_external_data=True, location="out.onnx.data", size_threshold=64)
