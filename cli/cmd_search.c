@@ -333,6 +333,11 @@ int command_search(const struct options *o) {
     ol_context *context = ol_context_new(NULL);
     if (!context) out_of_memory();
     int code = targets_open(&q.targets, context, o);
+    if (code == EXIT_DONE && o->space &&
+        (o->batch || o->dims.n || o->shapes.n || o->resolution || o->align || o->importance))
+        code =
+            usage_error(o->command, "--batch, --dim, --shape, --resolution, --align and --importance are about models, "
+                                    "not --space");
     if (code == EXIT_DONE && o->budgets && !parse_budgets(&q))
         code = usage_error(o->command, "--budget %s: one number above 0 for each target", o->budgets);
     if (code == EXIT_DONE) code = open_and_run(&q);

@@ -102,10 +102,12 @@ static const char *name_of(const struct knobs *k, const struct group *group, con
     return "";
 }
 
-/* The fewest units whose removal keeps every axis a multiple of `align`, as far as it was one. */
+/* The fewest units whose removal keeps every axis of a constant a multiple of `align`, as far as it was one. Axes that
+ * data alone has say nothing: heads are counted, not multiplied. */
 static void align_group(struct knobs *k, struct group *group) {
     int64_t step = 1;
     for (uint32_t i = 0; i < group->n_axes; i++) {
+        if (!(k->g->tensors[group->axes[i].tensor].flags & TF_INITIALIZER)) continue;
         int64_t size = couple_size(&k->coupling, group->axes[i].tensor, group->axes[i].axis);
         int64_t unit = group->axes[i].per_unit, align = num_gcd(k->align, size);
         int64_t need = align / num_gcd(align, unit);

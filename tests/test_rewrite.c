@@ -729,3 +729,26 @@ Test(rewrite, operands_keep_their_type) {
     cr_expect_eq(g->tensors[slice->inputs[1]].dtype, DT_INT32);
     cr_expect_eq(g->tensors[slice->inputs[2]].dtype, DT_INT32);
 }
+
+/* Four heads of eight: alignment is for what is multiplied, and heads are only counted. */
+Test(rewrite, alignment_of_heads) {
+    uint32_t x = build_input(&b, "x", DT_FLOAT, (int64_t[]){1, 6, 16}, 3), part[3];
+    int64_t split[] = {0, 0, 4, 8}, order[] = {0, 2, 1, 3}, joined[] = {0, 0, 32};
+    struct attr perm = {.name = intern_str(b.graph->names, "perm"), .type = AT_INTS, .n = 4, .ints = order};
+    for (int i = 0; i < 3; i++) {
+        uint32_t wide = build_binary(&b, "MatMul", x, build_weight(&b, DT_FLOAT, (int64_t[]){16, 32}, 2, 16));
+        uint32_t heads = build_binary(&b, "Reshape", wide, build_ints(&b, split, 4));
+        part[i] = build_node(&b, "Transpose", &heads, 1, &perm, 1);
+    }
+    struct attr last = {.name = perm.name, .type = AT_INTS, .n = 4, .ints = (int64_t[]){0, 1, 3, 2}};
+    uint32_t turned = build_node(&b, "Transpose", &part[1], 1, &last, 1);
+    uint32_t scores = build_unary(&b, "Softmax", build_binary(&b, "MatMul", part[0], turned));
+    uint32_t seen = build_binary(&b, "MatMul", scores, part[2]), back = build_node(&b, "Transpose", &seen, 1, &perm, 1);
+    uint32_t flat = build_binary(&b, "Reshape", back, build_ints(&b, joined, 3));
+    build_output(&b, build_binary(&b, "MatMul", flat, build_weight(&b, DT_FLOAT, (int64_t[]){32, 16}, 2, 32)), "y");
+    find_knobs(8);
+    cr_assert_eq(knobs.n_groups, 1);
+    cr_expect_eq(knobs.groups[0].n_units, 4);
+    cr_expect_eq(knobs.groups[0].step, 1);
+    cr_expect_eq(size_of(cut_all(1), scores, 1), 3);
+}
