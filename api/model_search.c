@@ -208,8 +208,7 @@ static double external_score(const struct model_search *ms, const uint16_t *gene
     if (!path) return NAN;
     if (write_model(ms, genes, path, arena, diag) == ST_OK)
         score = score_command(ms->r->score_cmd, path, ms->r->score_seconds);
-    unlink(path);
-    if (ms->knobs.g->n_files > 1) unlink(arena_printf(arena, "%s.data", path));
+    score_model_remove(path);
     return score;
 }
 

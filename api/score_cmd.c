@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -96,6 +97,59 @@ static bool read_until(int fd, double deadline, char *out) {
     return true;
 }
 
+/* ---- What a process that is ended would leave behind ---- */
+
+enum { MOST_AT_ONCE = 256, FREE = 0, TAKEN, NOTED };
+
+static struct note { /* of a candidate's file */
+    atomic_int state;
+    char path[512];
+} notes[MOST_AT_ONCE];
+static atomic_int groups[MOST_AT_ONCE]; /* of processes that run; 0: free */
+
+static void note_file(const char *path) {
+    for (size_t i = 0; i < COUNT_OF(notes) && strlen(path) < sizeof notes[i].path; i++) {
+        int expected = FREE;
+        if (!atomic_compare_exchange_strong(&notes[i].state, &expected, TAKEN)) continue;
+        strcpy(notes[i].path, path);
+        atomic_store(&notes[i].state, NOTED);
+        return;
+    }
+}
+
+static void forget_file(const char *path) {
+    for (size_t i = 0; i < COUNT_OF(notes); i++)
+        if (atomic_load(&notes[i].state) == NOTED && strcmp(notes[i].path, path) == 0)
+            atomic_store(&notes[i].state, FREE);
+}
+
+/* With the weights beside it, if there are any. */
+static void remove_file(const char *path) {
+    char data[sizeof notes->path + sizeof ".data"];
+    unlink(path);
+    if (strlen(path) >= sizeof notes->path) return;
+    strcpy(data, path);
+    unlink(strcat(data, ".data"));
+}
+
+static void replace_group(int was, int now) {
+    for (size_t i = 0; i < COUNT_OF(groups); i++) {
+        int expected = was;
+        if (atomic_compare_exchange_strong(&groups[i], &expected, now)) return;
+    }
+}
+
+void ol_search_abandon(void) {
+    for (size_t i = 0; i < COUNT_OF(groups); i++) {
+        int group = atomic_load(&groups[i]);
+        if (group > 0) kill(-group, SIGKILL);
+    }
+    for (size_t i = 0; i < COUNT_OF(notes); i++)
+        if (atomic_load(&notes[i].state) == NOTED) remove_file(notes[i].path);
+}
+
+/* ---- Candidates ---- */
+
 const char *score_model_folder(void) {
     const char *base = getenv("TMPDIR");
     return base && *base ? base : P_tmpdir;
@@ -106,7 +160,13 @@ const char *score_model_path(struct arena *arena) {
     int fd = mkstemps(path, 5);
     if (fd < 0) return NULL;
     close(fd);
+    note_file(path);
     return path;
+}
+
+void score_model_remove(const char *path) {
+    remove_file(path);
+    forget_file(path);
 }
 
 static bool in_word(char c) {
@@ -135,11 +195,13 @@ static double run_once(const char *command, double seconds, char *output) {
     pid_t pid;
     int fd, status = 0;
     if (!spawn(command, &pid, &fd)) return NAN;
+    replace_group(0, pid);
     bool ended = read_until(fd, now() + seconds, output);
     close(fd);
     if (!ended) kill(-pid, SIGKILL);
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
     }
+    replace_group(pid, 0);
     bool good = ended && WIFEXITED(status) && WEXITSTATUS(status) == 0;
     return good ? last_number(output) : NAN;
 }

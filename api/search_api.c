@@ -62,7 +62,7 @@ static enum status can_write_candidates(ol_search *s) {
     if (!path)
         return diag_fail(&s->base.diag, ST_IO, "%s: models to be scored cannot be written there: %s", folder,
                          strerror(errno));
-    unlink(path);
+    score_model_remove(path);
     return ST_OK;
 }
 

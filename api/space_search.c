@@ -165,7 +165,7 @@ static double command_score(const struct space_search *ss, const struct arch *a,
     if (!path) return NAN;
     if (onnx_write(space_graph(ss->space, a, 1, ss->r->seed, false, arena), path, false, diag) == ST_OK)
         score = score_command(ss->r->score_cmd, path, ss->r->score_seconds);
-    unlink(path);
+    score_model_remove(path);
     return score;
 }
 

@@ -2,6 +2,7 @@
 #include "cli.h"
 
 #include <math.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -323,6 +324,19 @@ static int open_and_run(struct query *q) {
     return code;
 }
 
+/* Ended from outside, a search takes along what it started. */
+static void on_signal(int number) {
+    ol_search_abandon();
+    signal(number, SIG_DFL);
+    raise(number);
+}
+
+static void catch_signals(void) {
+    static const int ends[] = {SIGINT, SIGTERM, SIGHUP};
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+        if (signal(ends[i], on_signal) == SIG_IGN) signal(ends[i], SIG_IGN); /* as nohup wants it */
+}
+
 int command_search(const struct options *o) {
     struct query q = {.options = o};
     if (o->space ? o->files.n != 0 : o->files.n != 1) return usage_error(o->command, "name one model, or --space");
@@ -340,6 +354,7 @@ int command_search(const struct options *o) {
                                     "not --space");
     if (code == EXIT_DONE && o->budgets && !parse_budgets(&q))
         code = usage_error(o->command, "--budget %s: one number above 0 for each target", o->budgets);
+    if (code == EXIT_DONE && o->score_cmd) catch_signals();
     if (code == EXIT_DONE) code = open_and_run(&q);
     free(q.budgets);
     targets_close(&q.targets);

@@ -443,6 +443,9 @@ OL_API ol_status ol_search_run(ol_context *, const ol_search_request *, const ol
 /* Only lists the knobs, with what each saves on the first target. */
 OL_API ol_status ol_search_knobs(ol_context *, const ol_search_request *, const ol_knob **, size_t *count,
                                  ol_search **) OL_MUST_CHECK;
+/* For a handler of SIGINT and the like, before the process ends: ends the commands that score candidates and removes
+ * the candidates' files. Async-signal-safe; searches that run cannot go on. */
+OL_API void ol_search_abandon(void);
 OL_API void ol_search_free(ol_search *);
 OL_API const char *ol_search_error(const ol_search *);
 OL_API const char *const *ol_search_warnings(const ol_search *, size_t *count);
