@@ -42,7 +42,7 @@ struct arena *search_worker_begin(ol_search *, unsigned worker); /* empty, its m
 /* score_cmd.c: the last number a command prints. NaN when it fails twice, or takes longer than it may. */
 const char *score_model_folder(void);
 const char *score_model_path(struct arena *); /* a new file, for a candidate; NULL: none could be made */
-void score_model_remove(const char *path); /* and its weights */
+void score_model_remove(const char *path);    /* and its weights */
 double score_command(const char *command, const char *model_path, double seconds);
 
 /* search_resolution.c: a step takes 32 pixels off the height, and as much of the width as keeps the image's form. */
