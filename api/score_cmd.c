@@ -1,4 +1,5 @@
-/* A command that scores a model file: run by the shell, bounded in time, the last number on its output counts. */
+/* Candidates as files, and a command that scores them: run by the shell, bounded in time, the last number on its output
+ * counts. Ended by a signal, neither outlives the search. */
 #include "search_api.h"
 
 #include <ctype.h>

@@ -39,10 +39,11 @@ void search_workers_free(ol_search *);
 struct arena *search_worker_begin(ol_search *, unsigned worker); /* empty, its messages too */
 
 #define NO_SCORE "no setting has a score: the command failed, took too long or printed no number every time"
-/* score_cmd.c: the last number a command prints. NaN when it fails twice, or takes longer than it may. */
+/* score_cmd.c: candidates as files, and what a command makes of them. */
 const char *score_model_folder(void);
 const char *score_model_path(struct arena *); /* a new file, for a candidate; NULL: none could be made */
 void score_model_remove(const char *path);    /* and its weights */
+/* The last number that the command prints. NaN when it fails twice, or takes longer than it may. */
 double score_command(const char *command, const char *model_path, double seconds);
 
 /* search_resolution.c: a step takes 32 pixels off the height, and as much of the width as keeps the image's form. */
