@@ -42,6 +42,7 @@ struct kernel {
     int64_t macs, flops; /* flops: 2 a MAC plus one an elementwise, reduction, pooling, normalisation operation */
     int64_t in_bytes, out_bytes; /* activations read and written */
     int64_t weight_bytes;        /* constants read */
+    int64_t outer_bytes; /* of the activations, those that are inputs or outputs of the model: no cache holds them */
     int64_t params;
     int64_t count; /* how often it runs (body of a Loop); 1 */
     /* Shape facts. Convolutions and pools: batch, spatial extents (1-D: h = 1; 3-D: depth folded into h). Products:

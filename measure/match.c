@@ -39,12 +39,13 @@ struct node_key {
 static int64_t shape_bytes(const cJSON *shape, int64_t *window) {
     const cJSON *dims = shape ? shape->child : NULL, *dim;
     int64_t n = dims ? element_bytes(dims->string) : 0;
-    int at = 0;
+    int rank = 0;
     *window = 1;
     cJSON_ArrayForEach(dim, dims) {
         n = num_mul_sat(n, (int64_t)dim->valuedouble);
-        if (at++ >= 2) *window = num_mul_sat(*window, (int64_t)dim->valuedouble);
+        if (rank++ >= 2) *window = num_mul_sat(*window, (int64_t)dim->valuedouble);
     }
+    if (rank < 3) *window = 0; /* a bias */
     return n;
 }
 

@@ -199,13 +199,18 @@ static void resize(struct probe *p, int64_t factor, bool linear) {
     p->w *= factor;
 }
 
+/* To twice the size. */
 static void conv_transpose(struct probe *p, int64_t out) {
-    const int64_t dims[] = {p->c, out, 2, 2};
-    uint32_t inputs[] = {p->x, probe_constant(p, dims, 4, 0.1)};
-    struct attr attrs[] = {attr_ints(&p->b, "kernel_shape", (int64_t[]){2, 2}, 2),
-                           attr_ints(&p->b, "strides", (int64_t[]){2, 2}, 2)};
-    p->x = build_node(&p->b, "ConvTranspose", inputs, 2, attrs, 2);
-    p->macs += (double)(p->c * out * 4 * p->h * p->w);
+    int64_t kernel = PICK(p, 2, 2, 2, 3, 4), pad = (kernel - 1) / 2, extra = kernel == 3;
+    const int64_t dims[] = {p->c, out, kernel, kernel};
+    uint32_t inputs[] = {p->x, probe_constant(p, dims, 4, 0.1), probe_constant(p, &out, 1, 0.1)};
+    struct attr attrs[] = {attr_ints(&p->b, "kernel_shape", (int64_t[]){kernel, kernel}, 2),
+                           attr_ints(&p->b, "strides", (int64_t[]){2, 2}, 2),
+                           attr_ints(&p->b, "pads", (int64_t[]){pad, pad, pad, pad}, 4),
+                           attr_ints(&p->b, "output_padding", (int64_t[]){extra, extra}, 2)};
+    p->x = build_node(&p->b, "ConvTranspose", inputs, 3, attrs, COUNT_OF(attrs));
+    p->macs += (double)(p->c * out * kernel * kernel * p->h * p->w);
+    p->weights += (double)(p->c * out * kernel * kernel);
     p->c = out;
     p->h *= 2;
     p->w *= 2;
@@ -221,7 +226,7 @@ void family_decoder(struct probe *p) {
     int64_t size = PICK(p, 14, 14, 28, 28, 56);
     probe_image(p, probe_log_uniform(p, 32, 7168 / size, 16), size);
     for (int i = 0; i < 6 && !probe_full(p) && p->h < 230; i++) {
-        int64_t kind = PICK(p, 0, 0, 1, 1, 2, 3), out = probe_log_uniform(p, 16, 7168 / p->h, 16);
+        int64_t kind = PICK(p, 0, 0, 1, 1, 2, 2, 2, 3), out = probe_log_uniform(p, 16, 7168 / p->h, 16);
         if (kind == 0)
             probe_conv(p, &(struct conv_layer){out, 3, 3, 1, 1, PICK(p, 2, 4, 6, 12, 18, 24, 36), false});
         else if (kind == 1) {

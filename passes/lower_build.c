@@ -74,6 +74,7 @@ static void add_reads(struct lowering *l, uint32_t kernel, const struct node *no
         }
         k->in_bytes = num_add_sat(k->in_bytes, bytes);
         k->n_inputs++;
+        if (l->maker[id] == NONE) k->outer_bytes = num_add_sat(k->outer_bytes, bytes);
         add_pred(l, kernel, l->maker[id]);
     }
 }
@@ -240,7 +241,19 @@ static void count_coverage(struct lowering *l) {
     }
 }
 
+static void mark_outputs(struct lowering *l) {
+    const struct body *main = &l->graph->bodies[0];
+    struct cost bound = {0};
+    for (uint32_t o = 0; o < main->n_outputs; o++) {
+        uint32_t id = main->outputs[o], kernel = id == NONE ? NONE : l->maker[id];
+        if (kernel == NONE) continue;
+        struct kernel *k = &l->workload->kernels[kernel];
+        k->outer_bytes = num_add_sat(k->outer_bytes, bytes_at(l, &l->graph->tensors[id], &bound));
+    }
+}
+
 void lowering_finish(struct lowering *l) {
+    mark_outputs(l);
     for (size_t i = 0; i < l->workload->n_kernels; i++) {
         flatten(l, (uint32_t)i);
         add_totals(l->workload, &l->workload->kernels[i]);

@@ -33,21 +33,39 @@ static enum broadcast broadcast_of(const struct ort_graph *o, const struct tenso
     if (n == inner_size(o, whole, 0)) return BCAST_NONE;
     if (n == 1) return BCAST_SCALAR;
     if (n == size_at(o, whole, -1) && size_at(o, part, -1) == n) return BCAST_LAST;
-    if (whole->rank >= 3 && n == size_at(o, whole, 1) * size_at(o, part, 0) && size_at(o, part, -1) == 1)
-        return BCAST_CHANNEL;
+    int64_t images = part->rank == whole->rank ? size_at(o, part, 0) : 1;
+    if (whole->rank >= 3 && n == size_at(o, whole, 1) * images && size_at(o, part, -1) == 1) return BCAST_CHANNEL;
     return BCAST_OTHER;
 }
 
+/* Elements from the end for which the input is either read along with the result, or stays at one value. */
+static int64_t span_of(const struct ort_graph *o, const struct tensor *whole, const struct tensor *part) {
+    int64_t span = 1;
+    int follows = -1; /* not known yet */
+    for (int32_t axis = 1; axis <= whole->rank; axis++) {
+        int64_t n = size_at(o, whole, -axis), own = axis <= part->rank ? size_at(o, part, -axis) : 1;
+        if (n == 1) continue;
+        if (follows >= 0 && follows != (own == n)) break;
+        follows = own == n;
+        span = num_mul_sat(span, n);
+    }
+    return span;
+}
+
 /* The worst over the inputs; the order of the enumeration is that of cost. */
-static int32_t elementwise_variant(const struct ort_graph *o, const struct node *node) {
+static void elementwise_facts(const struct ort_graph *o, const struct node *node, struct kernel *k) {
     const struct tensor *whole = ort_tensor(o, node_out(node, 0));
-    enum broadcast worst = BCAST_NONE;
+    int64_t span = INT64_MAX;
+    k->variant = BCAST_NONE;
     for (uint32_t i = 0; i < node->n_inputs && whole->rank >= 0; i++) {
         if (node->inputs[i] == NONE || ort_tensor(o, node->inputs[i])->rank < 0) continue;
-        enum broadcast b = broadcast_of(o, whole, ort_tensor(o, node->inputs[i]));
-        if (b > worst) worst = b;
+        const struct tensor *part = ort_tensor(o, node->inputs[i]);
+        int32_t b = (int32_t)broadcast_of(o, whole, part);
+        int64_t own = span_of(o, whole, part);
+        if (b > k->variant) k->variant = b;
+        if (own < span) span = own;
     }
-    return (int32_t)worst;
+    if (k->variant > BCAST_SCALAR) k->chunk = span;
 }
 
 /* How much of the innermost axes a Transpose leaves in place. */
@@ -120,7 +138,7 @@ void ort_facts(const struct ort_graph *o, uint32_t id, struct kernel *k) {
         break;
     case KC_ELEMENTWISE:
     case KC_ACTIVATION:
-        k->variant = elementwise_variant(o, node);
+        elementwise_facts(o, node, k);
         break;
     case KC_POOL:
         k->variant = is_blocked(node);

@@ -10,9 +10,10 @@
 struct cJSON;
 
 enum {
-    FORM_TERMS = 20,  /* most terms of a closed form */
-    FORM_SIGNS = 15,  /* what kernels of a class are compared by */
-    WEIGHT_KNOTS = 4, /* model sizes at which the cost of fetching weights is known */
+    FORMS_VERSION = 2, /* raised when closed forms get other terms than before */
+    FORM_TERMS = 20,   /* most terms of a closed form */
+    FORM_SIGNS = 15,   /* what kernels of a class are compared by */
+    WEIGHT_KNOTS = 4,  /* model sizes at which the cost of fetching weights is known */
     MOST_CLASSES = 256
 };
 

@@ -296,19 +296,30 @@ static double log_error(double guess, double truth) {
     return fmin(fmax(log(guess / truth), -WORST), WORST);
 }
 
-/* Kernels of one class in one network err together: the error of a class is that of their sum. */
+static double network_us(const struct check *x, size_t net) {
+    double sum = 0;
+    for (size_t g = 0; g < x->n_groups; g++) sum += x->truth[net * x->n_groups + g];
+    return sum;
+}
+
+/* Kernels of one class in one network err together: the error of a class is that of their sum. What it does to the
+ * network goes by its share there, so networks count by that, squared: a microsecond more or less says nothing of
+ * models in which the class takes long. */
 static double class_error(const struct fitting *f, const struct check *x, const char *name) {
-    double square = 0;
+    double square = 0, weights = 0;
     size_t n = 0, g = 0;
     while (g < f->n_groups && strcmp(f->groups[g].name, name) != 0) g++;
     for (size_t i = 0; i < f->n_nets && g < f->n_groups; i++) {
         size_t cell = i * x->n_groups + g;
         if (!(x->truth[cell] > 0)) continue;
-        double off = log_error(x->guess[cell], x->truth[cell]);
-        square += off * off;
+        double off = log_error(x->guess[cell], x->truth[cell]), share = x->truth[cell] / network_us(x, i);
+        square += share * share * off * off;
+        weights += share * share;
         n++;
     }
-    return n ? sqrt((square + UNSEEN * UNSEEN) / (double)(n + 1)) : UNSEEN;
+    if (!n) return UNSEEN;
+    double unseen = weights / (double)n; /* as much as a network */
+    return sqrt((square + unseen * UNSEEN * UNSEEN) / (weights + unseen));
 }
 
 /* By how much whole networks are off, and how that compares with what their classes make one expect. */

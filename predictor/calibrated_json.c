@@ -27,6 +27,7 @@ static void add_class(cJSON *list, const struct calibrated_class *class) {
 }
 
 void calibrated_write(cJSON *object, const struct calibrated *c) {
+    cJSON_AddNumberToObject(object, "forms", FORMS_VERSION);
     cJSON_AddNumberToObject(object, "block", (double)c->block);
     cJSON_AddNumberToObject(object, "networks", (double)c->networks);
     cJSON_AddNumberToObject(object, "kernels", (double)c->kernels);
@@ -98,6 +99,8 @@ enum status calibrated_read(struct calibrated **out, const cJSON *object, const 
     struct calibrated *c = arena_alloc(arena, sizeof *c);
     const cJSON *list = cJSON_GetObjectItemCaseSensitive(object, "classes"), *item;
     double block;
+    if (json_number_or(object, "forms", 1) != FORMS_VERSION)
+        return diag_fail(diag, ST_TARGET, "%s: calibrated by another version of this program: calibrate again", where);
     TRY(json_number(object, "block", &block, where, diag));
     TRY(json_number(object, "error", &c->error, where, diag));
     TRY(json_number(object, "scale", &c->scale, where, diag));

@@ -217,6 +217,13 @@ static void sort_form(const struct kernel *k, struct kernel_form *f) {
 
 /* ---- Everything else is bound by memory, or by a function of every element ---- */
 
+/* Reordering, a kernel goes through as many channels at once as a block has: where their planes are a multiple of a
+ * page apart, all of them fall into the same lines of the cache next to the core. */
+static bool in_each_others_way(const struct kernel *k) {
+    int64_t plane_bytes = k->positions / (k->batch > 0 ? k->batch : 1) * 4;
+    return strncmp(k->op, "Reorder", 7) == 0 && plane_bytes % 4096 == 0;
+}
+
 static void memory_form(const struct kernel *k, struct kernel_form *f) {
     double bytes = in_mb(k) + out_mb(k),
            elements = (double)(k->in_bytes > k->out_bytes ? k->in_bytes : k->out_bytes) / 4;
@@ -230,6 +237,8 @@ static void memory_form(const struct kernel *k, struct kernel_form *f) {
     term(f, k->chunk > 0 ? elements / (double)k->chunk / 1e3 : 0);
     term(f, window ? outputs_of(k) * (double)k->reduction / 1e3 : 0);
     term(f, window ? (double)k->positions / 1e3 * k->kernel_h : 0);
+    term(f, (double)k->outer_bytes / MEGA);
+    term(f, in_each_others_way(k) ? out_mb(k) : 0);
     f->weight_mb = 0;
 }
 

@@ -41,6 +41,33 @@ Test(lower_ort, a_stem_reads_the_image_as_it_is) {
     cr_assert_eq(run.workload->kernels[0].variant, CONV_FROM_NCHW);
 }
 
+/* What enters and leaves the model is in no cache. */
+Test(lower_ort, the_model_s_own_activations) {
+    build_output(&b, relu(conv_norm(image(3, 16), 3, 32, 3)), "out");
+    expect("Conv+act ReorderOutput");
+    cr_assert_eq(run.workload->kernels[0].outer_bytes, 3 * 16 * 16 * 4);
+    cr_assert_eq(run.workload->kernels[1].outer_bytes, 32 * 16 * 16 * 4);
+}
+
+/* A factor for each channel is read 256 elements long; one for each row 16; the whole of a scalar. */
+Test(lower_ort, spans_of_a_broadcast) {
+    uint32_t x = image(8, 16);
+    const int64_t channels[] = {8, 1, 1}, rows[] = {16, 1}, columns[] = {16};
+    x = build_binary(&b, "Mul", x, constant(channels, 3));
+    x = build_binary(&b, "Add", x, constant(rows, 2));
+    x = build_binary(&b, "Sub", x, constant(columns, 1));
+    x = build_binary(&b, "Div", x, constant(NULL, 0));
+    build_output(&b, x, "out");
+    expect("Mul Add Sub Div");
+    static const int64_t spans[] = {256, 16, 16, 0};
+    static const int32_t kinds[] = {BCAST_CHANNEL, BCAST_OTHER, BCAST_LAST, BCAST_SCALAR};
+    for (size_t i = 0; i < COUNT_OF(spans); i++) {
+        cr_expect_eq(run.workload->kernels[i].chunk, spans[i], "%zu: %lld", i,
+                     (long long)run.workload->kernels[i].chunk);
+        cr_expect_eq(run.workload->kernels[i].variant, kinds[i], "%zu: %d", i, run.workload->kernels[i].variant);
+    }
+}
+
 Test(lower_ort, a_chain_stays_in_blocks) {
     uint32_t x = relu(conv_norm(image(3, 16), 3, 32, 3));
     x = relu(conv_norm(x, 32, 48, 1));
