@@ -100,14 +100,21 @@ unsigned ol_cpu_count(void) {
     return cpu_count();
 }
 
-static enum status write_file(const char *path, const void *bytes, size_t length, struct diag *diag) {
+struct writing { /* bytes == NULL: only whether it could be done */
+    const char *path;
+    const void *bytes;
+    size_t length;
+};
+
+static enum status write_file(const struct writing *w, struct diag *diag) {
     struct file_out out;
-    TRY(file_out_open(&out, path, diag));
-    fwrite(bytes, 1, length, out.stream); /* the commit looks at the stream's error flag */
+    if (!w->bytes) return file_can_write(w->path, diag);
+    TRY(file_out_open(&out, w->path, diag));
+    fwrite(w->bytes, 1, w->length, out.stream); /* the commit looks at the stream's error flag */
     return file_out_commit(&out, diag);
 }
 
-ol_status ol_write_file(const char *path, const void *bytes, size_t length, char *message, size_t message_size) {
+static ol_status write_guarded(const struct writing *w, char *message, size_t message_size) {
     struct arena arena;
     struct diag diag;
     jmp_buf oom;
@@ -118,8 +125,16 @@ ol_status ol_write_file(const char *path, const void *bytes, size_t length, char
         arena_free(&arena);
         return OL_EMEMORY;
     }
-    enum status status = write_file(path, bytes, length, &diag);
+    enum status status = write_file(w, &diag);
     if (status != ST_OK) snprintf(message, message_size, "%s", diag.message);
     arena_free(&arena);
     return (ol_status)status;
+}
+
+ol_status ol_write_file(const char *path, const void *bytes, size_t length, char *message, size_t message_size) {
+    return write_guarded(&(struct writing){path, bytes ? bytes : "", length}, message, message_size);
+}
+
+ol_status ol_can_write_file(const char *path, char *message, size_t message_size) {
+    return write_guarded(&(struct writing){.path = path}, message, message_size);
 }

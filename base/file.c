@@ -142,6 +142,11 @@ bool file_same(const char *a, const char *b) {
 
 enum status file_can_write(const char *path, struct diag *diag) {
     struct file_out out;
+    struct stat st;
+    bool exists = !stat(path, &st);
+    if (exists && S_ISDIR(st.st_mode)) return cannot_write(path, EISDIR, diag);
+    if (exists && !S_ISREG(st.st_mode)) /* opening a pipe and leaving it again would end its reader */
+        return access(path, W_OK) ? cannot_write(path, errno, diag) : ST_OK;
     TRY(file_out_open(&out, path, diag));
     file_out_abandon(&out);
     return ST_OK;

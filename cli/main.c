@@ -83,13 +83,27 @@ static int help(int argc, char **argv) {
     return said();
 }
 
+static bool can_write(const char *path) {
+    char message[512];
+    bool can = !path || ol_can_write_file(path, message, sizeof message) == OL_OK;
+    if (!can) fprintf(stderr, "%s\n", message);
+    return can;
+}
+
+/* Said before the work, not after it. */
+static bool can_write_results(const struct options *o) {
+    return can_write(o->plan ? NULL : o->output) && can_write(o->frontier);
+}
+
+static int run_with(const struct command *command, const struct options *o) {
+    if (o->help) print_command_help(command, stdout);
+    if (o->help) return said();
+    return can_write_results(o) ? command->run(o) : EXIT_INPUT;
+}
+
 static int run(const struct command *command, int argc, char **argv) {
     struct options options;
-    int code = EXIT_USAGE;
-    if (options_parse(&options, command, argc, argv)) {
-        if (options.help) print_command_help(command, stdout);
-        code = options.help ? said() : command->run(&options);
-    }
+    int code = options_parse(&options, command, argc, argv) ? run_with(command, &options) : EXIT_USAGE;
     options_free(&options);
     return code;
 }

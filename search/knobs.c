@@ -102,12 +102,12 @@ static const char *name_of(const struct knobs *k, const struct group *group, con
     return "";
 }
 
-/* The fewest units whose removal keeps every axis of a constant a multiple of `align`, as far as it was one. Axes that
- * data alone has say nothing: heads are counted, not multiplied. */
-static void align_group(struct knobs *k, struct group *group) {
+/* The fewest units whose removal keeps every axis of a weight a multiple of `align`, as far as it was one. Other axes say
+ * nothing: heads, or the groups of a group normalisation, are counted and not multiplied. */
+static void align_group(struct knobs *k, struct group *group, const bool *weights) {
     int64_t step = 1;
     for (uint32_t i = 0; i < group->n_axes; i++) {
-        if (!(k->g->tensors[group->axes[i].tensor].flags & TF_INITIALIZER)) continue;
+        if (!weights[group->axes[i].tensor]) continue;
         int64_t size = couple_size(&k->coupling, group->axes[i].tensor, group->axes[i].axis);
         int64_t unit = group->axes[i].per_unit, align = num_gcd(k->align, size);
         int64_t need = align / num_gcd(align, unit);
@@ -151,7 +151,7 @@ static void find_groups(struct knobs *k, struct arena *arena) {
     find_axes(k, arena);
     for (uint32_t i = 0; i < k->n_groups; i++) {
         k->groups[i].name = name_of(k, &k->groups[i], weights);
-        align_group(k, &k->groups[i]);
+        align_group(k, &k->groups[i], weights);
     }
     mark_statistics(k);
 }

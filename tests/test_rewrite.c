@@ -260,3 +260,21 @@ Test(rewrite, alignment_of_heads) {
     cr_expect_eq(knobs.groups[0].step, 1);
     cr_expect_eq(size_of(cut_all(1), scores, 1), 3);
 }
+
+/* As exporters write it: four groups, each normalised on its own; of 64 channels sixteen go with a group. */
+Test(rewrite, alignment_of_normalised_groups) {
+    const int64_t scaled[] = {4};
+    uint32_t h = build_conv(&b, image(3, 8), 3, 64, 1, 1, 1, true), shape = build_unary(&b, "Shape", h);
+    uint32_t rows = build_binary(&b, "Reshape", h, build_ints(&b, (int64_t[]){0, 4, -1}, 3));
+    uint32_t operands[] = {rows, build_weight(&b, DT_FLOAT, scaled, 1, 1), build_weight(&b, DT_FLOAT, scaled, 1, 1)};
+    uint32_t normed = build_node(&b, "InstanceNormalization", operands, 3, NULL, 0);
+    uint32_t back = build_binary(&b, "Reshape", normed, shape);
+    build_output(&b, build_conv(&b, back, 64, 4, 1, 1, 1, true), "y");
+    find_knobs(16);
+    cr_assert_eq(knobs.n_groups, 1);
+    cr_expect_eq(knobs.groups[0].n_units, 4);
+    cr_expect_eq(knobs.groups[0].step, 1);
+    struct graph *g = cut_all(1);
+    cr_expect_eq(size_of(g, h, 1), 48);
+    cr_expect_eq(size_of(g, normed, 1), 3);
+}
