@@ -75,9 +75,8 @@ static enum status read_lines(struct journal *j, const struct settings *s,
             take_line(json, take, user, arena);
         else if (!interrupted && !same_settings(json, s))
             status = diag_fail(diag, ST_DATA,
-                               "%s: measured with another seed, number of threads or runtime, or by another version of "
-                               "this program; remove it to "
-                               "start anew",
+                               "%s: measured with another seed, number of threads or runtime, or with the probes of "
+                               "another version of this program; remove it to start anew",
                                j->path);
         cJSON_Delete(json);
         if (!interrupted) *whole = ftell(j->stream);

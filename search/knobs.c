@@ -102,8 +102,8 @@ static const char *name_of(const struct knobs *k, const struct group *group, con
     return "";
 }
 
-/* The fewest units whose removal keeps every axis of a weight a multiple of `align`, as far as it was one. Other axes say
- * nothing: heads, or the groups of a group normalisation, are counted and not multiplied. */
+/* The fewest units whose removal keeps every axis of a weight a multiple of `align`, as far as it was one. Other axes
+ * say nothing: heads, or the groups of a group normalisation, are counted and not multiplied. */
 static void align_group(struct knobs *k, struct group *group, const bool *weights) {
     int64_t step = 1;
     for (uint32_t i = 0; i < group->n_axes; i++) {
