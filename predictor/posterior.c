@@ -232,7 +232,8 @@ static struct sums add_grid(const struct spectrum *f, const struct solution *s, 
     return sums;
 }
 
-/* Adds the component's mean shares, times its mass, and what the uncertainty of s adds to the covariance. */
+/* Adds the component's mean shares, times its mass, and what the uncertainty of s adds to the covariance, of which the
+ * lower half is written, here and below, until `mirror`. */
 static void add_component(const struct component *c, const struct spectrum *f, const struct solution *s,
                           const struct sums *sums, size_t p, double *mean, double *covariance) {
     double tilt[FT_LEARNED] = {0};
@@ -243,8 +244,8 @@ static void add_component(const struct component *c, const struct spectrum *f, c
     }
     for (size_t j = 0; j < p && covariance; j++) {
         double own = s->scale * c->mean[j];
-        add_scaled(covariance + j * p, c->mean, s->scale * (sums->variance * own - tilt[j]), p);
-        add_scaled(covariance + j * p, tilt, -own, p);
+        add_scaled(covariance + j * p, c->mean, s->scale * (sums->variance * own - tilt[j]), j + 1);
+        add_scaled(covariance + j * p, tilt, -own, j + 1);
     }
 }
 
@@ -253,19 +254,23 @@ static void add_spread(const struct spectrum *f, const struct spread *spread, si
         for (size_t k = 0; k <= j; k++) {
             double prior = f->factor ? dot(f->factor + j * p, f->factor + k * p, k + 1) : j == k;
             covariance[j * p + k] += spread->open * prior;
-            if (k < j) covariance[k * p + j] += spread->open * prior;
         }
     for (size_t a = 0; a < f->rank; a++) {
         double row[FT_LEARNED] = {0};
         for (size_t b = 0; b < f->rank; b++) add_scaled(row, f->weight + b * p, spread->inner[a * f->rank + b], p);
-        for (size_t j = 0; j < p; j++) add_scaled(covariance + j * p, row, f->weight[a * p + j], p);
+        for (size_t j = 0; j < p; j++) add_scaled(covariance + j * p, row, f->weight[a * p + j], j + 1);
     }
 }
 
 static void add_outer(const double *a, const double *b, double factor, size_t p, double *out) {
     double difference[FT_LEARNED];
     for (size_t j = 0; j < p; j++) difference[j] = a[j] - b[j];
-    for (size_t j = 0; j < p; j++) add_scaled(out + j * p, difference, factor * difference[j], p);
+    for (size_t j = 0; j < p; j++) add_scaled(out + j * p, difference, factor * difference[j], j + 1);
+}
+
+static void mirror(double *square, size_t p) {
+    for (size_t j = 0; j < p; j++)
+        for (size_t k = 0; k < j; k++) square[k * p + j] = square[j * p + k];
 }
 
 static void mix_view(const struct mixture *m, size_t view, struct posterior *post, struct arena *arena) {
@@ -299,6 +304,7 @@ static void mix_view(const struct mixture *m, size_t view, struct posterior *pos
         add_outer(means + i * p, w, shares[i], p, covariance);
     }
     for (size_t j = 0; j < p * p; j++) covariance[j] /= post->share[view];
+    mirror(covariance, p);
 }
 
 /* Weights of shares back to ms a unit of the feature. */
