@@ -23,18 +23,27 @@ static const struct calibrated_class *find_class(const struct calibrated *c, con
     return NULL;
 }
 
-double calibrated_weight_us(const struct calibrated *c, const struct kernel_form *f, int64_t weight_bytes) {
+static double weight_us_mb(const struct calibrated *c, double run_ms) {
     double hats[WEIGHT_KNOTS], us = 0;
-    weight_hats(weight_bytes, hats);
+    weight_hats(run_ms, hats);
     for (int i = 0; i < WEIGHT_KNOTS; i++) us += hats[i] * c->weight_us_mb[i];
-    return us * f->weight_mb;
+    return us;
+}
+
+double calibrated_weight_us(const struct calibrated *c, const struct kernel_form *f, double run_ms) {
+    return weight_us_mb(c, run_ms) * f->weight_mb;
+}
+
+static double without_weights(const struct calibrated_class *class, const struct kernel_form *f) {
+    double us = 0;
+    for (size_t i = 0; i < class->n_terms; i++) us += class->coefficients[i] * f->terms[i];
+    return us;
 }
 
 double calibrated_formula(const struct calibrated *c, const struct calibrated_class *class, const struct kernel_form *f,
-                          int64_t weight_bytes) {
-    double us = class->coefficients[class->n_terms] * calibrated_weight_us(c, f, weight_bytes);
-    for (size_t i = 0; i < class->n_terms; i++) us += class->coefficients[i] * f->terms[i];
-    return fmax(us, LEAST_US);
+                          double run_ms) {
+    double weights_us = class->coefficients[class->n_terms] * calibrated_weight_us(c, f, run_ms);
+    return fmax(weights_us + without_weights(class, f), LEAST_US);
 }
 
 struct neighbours {
@@ -94,7 +103,13 @@ static const struct calibrated_class *class_or_kin(const struct calibrated *c, c
     return class && class->n_terms == f->n_terms ? class : NULL;
 }
 
-void calibrated_kernel(const struct calibrated *c, const struct kernel *k, int64_t weight_bytes,
+static double unknown_us(const struct kernel *k) {
+    double us = LEAST_US + ((double)k->in_bytes + (double)k->out_bytes) / 1e6 * MEMORY_US_MB;
+    if (k->kind == KC_SORT) us += (double)k->flops * SORT_US;
+    return us + (double)k->macs * MAC_US;
+}
+
+void calibrated_kernel(const struct calibrated *c, const struct kernel *k, int64_t weight_bytes, double run_ms,
                        struct kernel_guess *g) {
     struct kernel_form f;
     struct neighbours list;
@@ -103,13 +118,11 @@ void calibrated_kernel(const struct calibrated *c, const struct kernel *k, int64
     const struct calibrated_class *class = class_or_kin(c, &f, &is_kin);
     *g = (struct kernel_guess){.doubtful = is_kin, .error = DOUBT};
     if (!class) {
-        g->us = LEAST_US + ((double)k->in_bytes + (double)k->out_bytes) / 1e6 * MEMORY_US_MB;
-        if (k->kind == KC_SORT) g->us += (double)k->flops * SORT_US;
-        g->us += (double)k->macs * MAC_US;
+        g->us = unknown_us(k);
         g->doubtful = true;
         return;
     }
-    g->us = calibrated_formula(c, class, &f, weight_bytes);
+    g->us = calibrated_formula(c, class, &f, run_ms);
     if (is_kin) return;
     g->class = class;
     g->error = class->error;
@@ -132,6 +145,26 @@ double calibrated_deviation(const struct class_time *times, size_t n, double us)
     return sqrt(square);
 }
 
+/* The longer an inference takes, the less of its weights a cache still holds at the next; and the more they cost, the
+ * longer it takes. Corrections are left out: the cost changes slowly. */
+static double inference_ms(const struct calibrated *c, const struct workload *w) {
+    enum { ROUNDS = 20 };
+    double rest_us = c->run_us, weights_mb = 0;
+    for (size_t i = 0; i < w->n_kernels; i++) {
+        const struct kernel *k = &w->kernels[i];
+        struct kernel_form f;
+        bool is_kin;
+        kernel_form(k, c->block > 0 ? c->block : 1, w->weight_bytes, &f);
+        const struct calibrated_class *class = class_or_kin(c, &f, &is_kin);
+        double times = c->scale * (double)k->count;
+        rest_us += times * (class ? without_weights(class, &f) : unknown_us(k));
+        if (class) weights_mb += times * class->coefficients[class->n_terms] * f.weight_mb;
+    }
+    double ms = rest_us * 1e-3;
+    for (int i = 0; i < ROUNDS; i++) ms = (rest_us + weights_mb * weight_us_mb(c, ms)) * 1e-3;
+    return ms;
+}
+
 struct sum { /* of a workload's kernels */
     double ms, doubtful_ms;
     struct class_time times[MOST_CLASSES];
@@ -141,11 +174,12 @@ struct sum { /* of a workload's kernels */
 static void add_up(const struct calibrated *c, const struct workload *w, struct sum *sum,
                    struct kernel_estimate *kernels) {
     *sum = (struct sum){.ms = w->n_kernels ? 0 : c->run_us * 1e-3};
+    double run_ms = inference_ms(c, w);
     for (size_t i = 0; i < c->n_classes; i++) sum->times[i].error = c->classes[i].error;
     for (size_t i = 0; i < w->n_kernels; i++) {
         const struct kernel *k = &w->kernels[i];
         struct kernel_guess g;
-        calibrated_kernel(c, k, w->weight_bytes, &g);
+        calibrated_kernel(c, k, w->weight_bytes, run_ms, &g);
         double ms = (g.us * c->scale * (double)k->count + c->run_us / (double)w->n_kernels) * 1e-3;
         if (kernels) kernels[i] = (struct kernel_estimate){ms, bound_of(k, g.us)};
         sum->ms += ms;

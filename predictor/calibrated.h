@@ -10,10 +10,10 @@
 struct cJSON;
 
 enum {
-    FORMS_VERSION = 2, /* raised when closed forms get other terms than before */
+    FORMS_VERSION = 3, /* raised when closed forms get other terms than before */
     FORM_TERMS = 20,   /* most terms of a closed form */
     FORM_SIGNS = 15,   /* what kernels of a class are compared by */
-    WEIGHT_KNOTS = 4,  /* model sizes at which the cost of fetching weights is known */
+    WEIGHT_KNOTS = 4,  /* durations of an inference at which the cost of fetching weights is known */
     MOST_CLASSES = 256
 };
 
@@ -44,8 +44,8 @@ struct kernel_form {
 void kernel_form(const struct kernel *, int64_t block, int64_t weight_bytes, struct kernel_form *);
 /* The class to take instead when the calibration did not see one; NULL: none. */
 const char *kernel_form_kin(const char *name, enum form);
-/* How the cost of weights of a model of that size mixes the knots' costs. */
-void weight_hats(int64_t weight_bytes, double hats[WEIGHT_KNOTS]);
+/* How the cost of weights that are read once in that time mixes the knots' costs. */
+void weight_hats(double run_ms, double hats[WEIGHT_KNOTS]);
 
 /* ---- calibrated.c ---- */
 
@@ -64,7 +64,7 @@ struct calibrated {
     int64_t block;
     size_t n_classes;
     struct calibrated_class *classes;
-    double weight_us_mb[WEIGHT_KNOTS]; /* microseconds a megabyte of weights, by the size of the model */
+    double weight_us_mb[WEIGHT_KNOTS]; /* microseconds a megabyte of weights, by how long an inference takes */
     double run_us;                     /* an inference, whatever the model */
     double scale;                      /* of the kernels' sum to the latency of a run */
     double error;                      /* median relative error of networks left out */
@@ -86,11 +86,13 @@ struct class_time { /* of one network */
 /* Relative standard deviation of a sum of `us`: classes err independently of each other, kernels of one class alike. */
 double calibrated_deviation(const struct class_time *, size_t n, double us);
 
-/* Microseconds: of streaming a kernel's weights, and of a kernel by its class's closed form. */
-double calibrated_weight_us(const struct calibrated *, const struct kernel_form *, int64_t weight_bytes);
+/* Microseconds: of streaming a kernel's weights, and of a kernel by its class's closed form. `run_ms`: of an inference.
+ */
+double calibrated_weight_us(const struct calibrated *, const struct kernel_form *, double run_ms);
 double calibrated_formula(const struct calibrated *, const struct calibrated_class *, const struct kernel_form *,
-                          int64_t weight_bytes);
-void calibrated_kernel(const struct calibrated *, const struct kernel *, int64_t weight_bytes, struct kernel_guess *);
+                          double run_ms);
+void calibrated_kernel(const struct calibrated *, const struct kernel *, int64_t weight_bytes, double run_ms,
+                       struct kernel_guess *);
 void predict_calibrated(const struct target *, const struct workload *, struct estimate *);
 
 /* ---- calibrated_fit.c ---- */

@@ -21,7 +21,6 @@ static const double UNSEEN = 0.3; /* of a class that no network left out tells a
 
 struct sample {
     struct kernel_form form;
-    int64_t weight_bytes;
     uint32_t net;
     double us;
 };
@@ -41,6 +40,7 @@ struct fitting {
     struct group *groups;
     struct calibration_net *nets;
     size_t n_nets;
+    double *run_ms;    /* by net: of an inference */
     uint32_t left_out; /* nets of this fold take no part; FOLDS: all do */
 };
 
@@ -79,13 +79,24 @@ static void add_sample(struct fitting *f, const struct sample *s, size_t *times)
     f->n_samples++;
 }
 
+static double measured_us(const struct calibration_row *row) {
+    return row->us > 0 && isfinite(row->us) ? row->us : 0;
+}
+
+static void time_networks(struct fitting *f) {
+    f->run_ms = arena_array(f->arena, f->n_nets + 1, sizeof *f->run_ms);
+    for (size_t n = 0; n < f->n_nets; n++)
+        for (size_t i = 0; i < f->nets[n].n_rows; i++)
+            f->run_ms[n] += measured_us(&f->rows[f->nets[n].first_row + i]) * 1e-3;
+}
+
 static void collect(struct fitting *f, size_t n_rows) {
     f->samples = arena_array(f->arena, n_rows + 1, sizeof *f->samples);
     size_t *times = arena_array(f->arena, n_rows + 1, sizeof *times);
     for (size_t i = 0; i < n_rows; i++) {
         const struct calibration_row *row = &f->rows[i];
-        struct sample s = {.weight_bytes = row->weight_bytes, .net = row->net, .us = row->us};
-        if (!(row->us > 0) || !isfinite(row->us)) continue;
+        struct sample s = {.net = row->net, .us = row->us};
+        if (!measured_us(row)) continue;
         kernel_form(row->kernel, f->block > 0 ? f->block : 1, row->weight_bytes, &s.form);
         add_sample(f, &s, times);
     }
@@ -142,8 +153,9 @@ static struct columns system_of(const struct fitting *f, const struct group *g, 
     return c;
 }
 
-/* A product with a vector reads its weights once and does little else: it tells what a megabyte of them costs in a
- * model of a given size. Sizes the calibration did not reach cost as their larger neighbour; the smallest half. */
+/* A product with a vector reads its weights once and does little else: it tells what a megabyte of them costs in an
+ * inference of a given duration: between one and the next others evict them, on a shared machine those of other people
+ * too. Durations that the calibration did not reach cost as the neighbour that it did; the shortest half. */
 static void fit_weights(struct fitting *f, const struct group *g, struct calibrated *c) {
     struct columns system = system_of(f, g, WEIGHT_KNOTS);
     size_t terms = system.p - WEIGHT_KNOTS, row = 0;
@@ -152,7 +164,7 @@ static void fit_weights(struct fitting *f, const struct group *g, struct calibra
         const struct sample *s = &f->samples[g->at[i]];
         double hats[WEIGHT_KNOTS];
         if (!takes_part(f, s)) continue;
-        weight_hats(s->weight_bytes, hats);
+        weight_hats(f->run_ms[s->net], hats);
         for (int k = 0; k < WEIGHT_KNOTS; k++) {
             system.x[row * system.p + terms + (size_t)k] = hats[k] * s->form.weight_mb;
             reached[k] += hats[k];
@@ -175,7 +187,7 @@ static bool fit_class(struct fitting *f, const struct group *g, const struct cal
     size_t terms = system.p - 1, row = 0;
     for (size_t i = 0; i < g->n_at; i++) {
         const struct sample *s = &f->samples[g->at[i]];
-        if (takes_part(f, s)) system.x[row++ * system.p + terms] = calibrated_weight_us(c, &s->form, s->weight_bytes);
+        if (takes_part(f, s)) system.x[row++ * system.p + terms] = calibrated_weight_us(c, &s->form, f->run_ms[s->net]);
     }
     *class = (struct calibrated_class){.name = g->name, .n_terms = terms, .n_rows = system.n};
     if (system.n < LEAST_ROWS) return false;
@@ -218,7 +230,7 @@ static void keep_residuals(const struct fitting *f, const struct group *g, const
         float *row = class->near[class->n_near];
         for (int j = 0; j < FORM_SIGNS; j++) row[j] = rounded((s->form.signs[j] - class->centre[j]) / class->spread[j]);
         row[FORM_SIGNS] =
-            rounded(fmin(fmax(log(s->us / calibrated_formula(c, class, &s->form, s->weight_bytes)), -CLIP), CLIP));
+            rounded(fmin(fmax(log(s->us / calibrated_formula(c, class, &s->form, f->run_ms[s->net])), -CLIP), CLIP));
         class->net[class->n_near++] = s->net;
     }
 }
@@ -262,8 +274,8 @@ static void guess_left_out(struct fitting *f, double *guess) {
             for (size_t i = 0; i < f->nets[n].n_rows; i++) {
                 const struct calibration_row *row = &f->rows[f->nets[n].first_row + i];
                 struct kernel_guess g;
-                if (row->net % FOLDS != fold || !(row->us > 0) || !isfinite(row->us)) continue;
-                calibrated_kernel(&c, row->kernel, row->weight_bytes, &g);
+                if (row->net % FOLDS != fold || !measured_us(row)) continue;
+                calibrated_kernel(&c, row->kernel, row->weight_bytes, f->run_ms[n], &g);
                 guess[f->nets[n].first_row + i] = g.us;
             }
     }
@@ -362,6 +374,7 @@ enum status calibrated_fit(struct calibrated **out, const struct calibration_row
                            struct diag *diag) {
     struct fitting f = {
         .arena = arena, .block = block, .rows = rows, .nets = nets, .n_nets = n_nets, .left_out = FOLDS};
+    time_networks(&f);
     collect(&f, n_rows);
     if (n_nets < FOLDS || f.n_samples < FEW_ROWS)
         return diag_fail(diag, ST_DATA, "%zu networks with %zu kernels measured: too few to calibrate; take more time",

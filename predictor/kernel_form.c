@@ -395,9 +395,9 @@ const char *kernel_form_kin(const char *name, enum form form) {
     return form == FORM_MEMORY && strcmp(name, "memory") != 0 ? "memory" : NULL;
 }
 
-void weight_hats(int64_t weight_bytes, double hats[WEIGHT_KNOTS]) {
-    static const double knots[WEIGHT_KNOTS] = {2, 16, 64, 256}; /* megabytes */
-    double at = log(fmin(fmax((double)weight_bytes / MEGA, knots[0]), knots[WEIGHT_KNOTS - 1]));
+void weight_hats(double run_ms, double hats[WEIGHT_KNOTS]) {
+    static const double knots[WEIGHT_KNOTS] = {1, 4, 16, 64}; /* milliseconds */
+    double at = log(fmin(fmax(run_ms, knots[0]), knots[WEIGHT_KNOTS - 1]));
     for (int i = 0; i < WEIGHT_KNOTS; i++) hats[i] = 0;
     for (int i = 0; i + 1 < WEIGHT_KNOTS; i++) {
         double low = log(knots[i]), high = log(knots[i + 1]);

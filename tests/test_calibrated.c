@@ -106,7 +106,7 @@ static struct calibrated *fitted(void) {
 
 static double guess(const struct calibrated *c, const struct kernel *k) {
     struct kernel_guess g;
-    calibrated_kernel(c, k, 1000000, &g);
+    calibrated_kernel(c, k, 1000000, 2, &g);
     return g.us;
 }
 
@@ -125,12 +125,12 @@ Test(calibrated, unknown_kernels_are_doubtful) {
     struct calibrated *c = fitted();
     struct kernel known = conv(64, 14), moved = move("Slice", 64, 14), odd = {.kind = KC_RNN, .op = "LSTM", .count = 1};
     struct kernel_guess g;
-    calibrated_kernel(c, &known, 1000000, &g);
+    calibrated_kernel(c, &known, 1000000, 2, &g);
     cr_assert_not(g.doubtful);
-    calibrated_kernel(c, &moved, 1000000, &g);
+    calibrated_kernel(c, &moved, 1000000, 2, &g);
     cr_assert(g.doubtful);
     cr_assert_float_eq(g.us / truth(&moved), 1, 0.2, "what all moves have in common serves: %g", g.us);
-    calibrated_kernel(c, &odd, 1000000, &g);
+    calibrated_kernel(c, &odd, 1000000, 2, &g);
     cr_assert(g.doubtful);
 }
 
@@ -189,6 +189,57 @@ Test(calibrated, planes_a_page_apart) {
     cr_assert_eq(other.terms[other.n_terms - 1], 0);
 }
 
+static struct target target_of(struct calibrated *c) {
+    return (struct target){.name = "t",
+                           .kind = TARGET_CALIBRATED,
+                           .calibrated = c,
+                           .runtime = {.lowering = "ort", .view = VIEW_KEPT, .block = BLOCK, .threads = 1}};
+}
+
+static struct kernel product(int64_t in, int64_t out) {
+    return (struct kernel){.kind = KC_GEMV,
+                           .op = "Gemm",
+                           .count = 1,
+                           .macs = in * out,
+                           .in_bytes = in * 4,
+                           .out_bytes = out * 4,
+                           .weight_bytes = in * out * 4,
+                           .batch = 1,
+                           .groups = 1,
+                           .c_in = in,
+                           .c_out = out,
+                           .positions = 1,
+                           .n_inputs = 1};
+}
+
+/* Until the next inference of a short network its weights stay in a cache; a long one's are gone by then. */
+Test(calibrated, weights_cost_by_how_long_an_inference_takes) {
+    struct calibrated *c = NULL;
+    struct kernel_guess soon, late;
+    make_rows();
+    for (size_t i = 0; i < COUNT_OF(rows); i++) rows[i].us = truth(&kernels[i]) / 100;
+    for (size_t n = 0; n < NETS; n++) {
+        bool is_long = n % 2;
+        kernels[n * KERNELS] = product(512, 256 * (1 + (int64_t)n % 5));
+        rows[n * KERNELS].us = 1 + (double)kernels[n * KERNELS].weight_bytes / 1e6 * (is_long ? 50 : 12);
+        kernels[n * KERNELS + 1] = move("Slice", is_long ? 1 << 14 : 16, 28);
+        rows[n * KERNELS + 1].us = truth(&kernels[n * KERNELS + 1]) * (is_long ? 5 : 1);
+    }
+    cr_assert_eq(calibrated_fit(&c, rows, COUNT_OF(rows), nets, NETS, BLOCK, &arena, &diag), ST_OK, "%s", diag.message);
+    struct kernel both[] = {product(512, 1000), move("Slice", 1 << 14, 28)};
+    calibrated_kernel(c, &both[0], 1000000, 0.5, &soon);
+    calibrated_kernel(c, &both[0], 1000000, 100, &late);
+    cr_assert_gt(late.us, 3 * soon.us, "%g, %g", soon.us, late.us);
+    struct target t = target_of(c);
+    struct workload w = {.n_kernels = 1, .kernels = both, .weight_bytes = 1000000};
+    struct model_input input = {.workload = &w};
+    struct estimate alone, with_slice;
+    cr_assert_eq(predict(&t, &input, &arena, &alone, &diag), ST_OK);
+    w.n_kernels = 2;
+    cr_assert_eq(predict(&t, &input, &arena, &with_slice, &diag), ST_OK);
+    cr_assert_gt(with_slice.kernels[0].ms, 2 * alone.ms, "%g, %g", alone.ms, with_slice.kernels[0].ms);
+}
+
 /* What disturbed the measurements of one network shows in how far it is off when left out. */
 Test(calibrated, tells_the_disturbed_network) {
     struct calibrated *c = NULL;
@@ -204,13 +255,6 @@ Test(calibrated, too_few_networks) {
     struct calibrated *c;
     make_rows();
     cr_assert_eq(calibrated_fit(&c, rows, 2 * KERNELS, nets, 2, BLOCK, &arena, &diag), ST_DATA);
-}
-
-static struct target target_of(struct calibrated *c) {
-    return (struct target){.name = "t",
-                           .kind = TARGET_CALIBRATED,
-                           .calibrated = c,
-                           .runtime = {.lowering = "ort", .view = VIEW_KEPT, .block = BLOCK, .threads = 1}};
 }
 
 Test(calibrated, a_file_predicts_what_was_written) {
