@@ -8,8 +8,8 @@ static probe_family *const schedule[] = {
     family_chain,     family_inverted,    family_transformer, family_vectors,     family_stem,    family_elementwise,
     family_grouped,   family_decoder,     family_inception,   family_head,        family_shuffle, family_windows,
     family_dense,     family_recurrent,   family_convnext,    family_movement,    family_chain,   family_inverted,
-    family_chain,     family_transformer, family_stem,        family_inverted,    family_decoder, family_chain,
-    family_grouped,   family_vectors,     family_inverted,    family_elementwise, family_chain,   family_inception,
+    family_chain,     family_transformer, family_stem,        family_inverted,    family_decoder, family_grouped,
+    family_grouped,   family_vectors,     family_inverted,    family_elementwise, family_grouped, family_inception,
     family_recurrent, family_windows,     family_inverted,    family_stem,        family_chain,   family_head,
     family_convnext,  family_decoder,     family_shuffle,     family_dense};
 
