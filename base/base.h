@@ -175,10 +175,10 @@ struct file_out { /* written beside `path`, then renamed over it */
 
 enum status file_out_open(struct file_out *, const char *path, struct diag *) MUST_CHECK;
 enum status file_out_commit(struct file_out *, struct diag *) MUST_CHECK; /* flush, fsync, rename */
+void file_out_abandon(struct file_out *);                                 /* removes the temporary */
 /* Whether file_out_open would: for what takes long before it writes. */
-bool file_same(const char *a, const char *b); /* both there, and one file */
 enum status file_can_write(const char *path, struct diag *) MUST_CHECK;
-void file_out_abandon(struct file_out *); /* removes the temporary */
+bool file_same(const char *a, const char *b); /* both there, and one file */
 
 /* json.c: helpers over cJSON; messages name the file and the key. */
 

@@ -459,7 +459,7 @@ OL_API unsigned ol_cpu_count(void);
 /* Writes a file that appears complete or not at all. A failure leaves its message, cut to fit, in `message`. */
 OL_API ol_status ol_write_file(const char *path, const void *bytes, size_t length, char *message,
                                size_t message_size) OL_MUST_CHECK;
-/* The same check without the writing, for saying so before work whose result would be lost. */
+/* Whether ol_write_file could, for work whose result would be lost otherwise. Nothing is written. */
 OL_API ol_status ol_can_write_file(const char *path, char *message, size_t message_size) OL_MUST_CHECK;
 
 #ifdef __cplusplus
