@@ -7,8 +7,8 @@
 #include <math.h>
 #include <string.h>
 
-const double bank_noises[NOISE_LEVELS] = {0.0005, 0.0015, 0.003, 0.006, 0.01, 0.02, 0.03,
-                                          0.045,  0.06,   0.08,  0.1,   0.15, 0.2,  0.3};
+const double bank_noises[NOISE_LEVELS] = {0.00005, 0.0005, 0.0015, 0.003, 0.006, 0.01, 0.02,
+                                          0.03,    0.045,  0.07,   0.1,   0.15,  0.2,  0.3};
 
 #define JOINT        0.9 /* of how features' shares go together among devices: the rest is each by itself */
 #define VIEW_PRIOR   3   /* devices thought to follow each view, besides the proxies */

@@ -15,12 +15,21 @@
 #include <string.h>
 
 static const double widths[] = {1e-4, 1.0 / 16, 1.0 / 4, 1, 4};
-static const double vague[] = {0.3, 1}; /* prior variances of components that know no device */
+
+enum prior { AS_DEVICES, AS_PROXY, VAGUE, VAGUER, PRIOR_COUNT };
+static const struct {
+    int factor;      /* FACTOR_... */
+    double variance; /* multiplies its square; of all features together without a factor */
+} priors[PRIOR_COUNT] = {
+    {FACTOR_BANK, 1},
+    {FACTOR_BANK, 0.1}, /* around one proxy: a share of the spread of devices */
+    {FACTOR_NONE, 0.3}, /* that know no device */
+    {FACTOR_NONE, 1},
+};
 
 #define N_GRID       (COUNT_OF(widths) * NOISE_LEVELS)
 #define WIDER        2     /* by this the logarithm of the prior falls with each doubling of a width above 1, */
 #define WIDER_HALF   6     /* by half of it with so many proxies: fewer say less of how far devices lie apart */
-#define NEAR         0.1   /* spread around one proxy, as a share of the spread of devices */
 #define ANALYTIC     0.3   /* prior mass of a device that one thing limits, over that of one that was measured */
 #define LEAST_LOG    (-14) /* of a mass over the largest: below it is none */
 #define MOST_OF_MEAN 25    /* half the logarithm of a factor's largest value over its least */
@@ -30,16 +39,23 @@ static const double vague[] = {0.3, 1}; /* prior variances of components that kn
 
 struct component {
     const double *mean; /* p shares */
-    int factor;         /* FACTOR_... */
-    double narrow;      /* multiplies the factor */
+    enum prior prior;
     const double *view_share;
     double log_prior;
 };
 
+struct grid { /* of all components of one prior on one view */
+    const struct spectrum *spectrum;
+    double open[COUNT_OF(widths)]; /* prior variance of a direction: g s^2 */
+    double *gain;                  /* rank rows of N_GRID: g s^2 / (g s^2 d^2 + sigma^2) */
+    double log_evidence[N_GRID];   /* as far as no mean matters: the determinant, the prior of width and noise */
+    double log_narrower[N_GRID];   /* the most of it at narrower widths, -infinity at the narrowest */
+};
+
 struct solution {        /* of the grid of one component on one view */
+    bool likely;         /* has any mass */
     double mass[N_GRID]; /* posterior; before `normalize` the logarithm of the evidence */
     double scale;        /* first guess of s: what fits the mean to the samples */
-    double open;         /* prior variance of a direction at width 1 */
     double square, left; /* a'a; e'e of e = 1 - along a, what the mean leaves; 1: the rows' weights */
     double along;        /* a'1 / a'a */
     double *mean, *rest; /* rank: d u'a, d u'e */
@@ -49,11 +65,11 @@ struct mixture {
     const struct bank *bank;
     const struct samples *samples;
     struct view_samples view[VIEW_COUNT];
+    struct grid grid[VIEW_COUNT][PRIOR_COUNT];
     struct component *components;
     size_t n_components;
     struct solution *solutions; /* view-major */
-    double log_sigma[NOISE_LEVELS];
-    double top; /* of the logarithms of the evidence so far */
+    double top;                 /* of the logarithms of the evidence so far */
 };
 
 /* a, the component's mean prediction over the latencies, scaled to fit them; and e. */
@@ -77,53 +93,75 @@ static void fill_mean(const struct samples *s, const double *shares, const struc
     out->left = dot(e, e, s->n);
 }
 
-struct forms { /* by noise level, times sigma^2: a'K^-1 a, a'K^-1 e, e'K^-1 e; and the determinant within the rank, as a
-                * product of at most FACTORS of its factors and the logarithm of the others */
-    double mean[NOISE_LEVELS], mixed[NOISE_LEVELS], rest[NOISE_LEVELS], determinant[NOISE_LEVELS],
-        log_others[NOISE_LEVELS];
+#define FACTORS 16 /* of a determinant, each within 1e-9 and 1e13, are multiplied before a logarithm is taken */
+
+static double log_prior_of(const struct bank *b, size_t point) {
+    double proxies = (double)b->n_proxies, wider = WIDER * proxies / (proxies + WIDER_HALF);
+    return b->log_noise[point % NOISE_LEVELS] - wider * fmax(log2(widths[point / NOISE_LEVELS]), 0);
+}
+
+/* `scale`: a first guess of s. */
+static struct grid grid_of(const struct mixture *m, const struct spectrum *f, enum prior prior, double scale,
+                           struct arena *scratch) {
+    struct grid g = {.spectrum = f, .gain = arena_array(scratch, f->rank * N_GRID, sizeof *g.gain)};
+    double features = priors[prior].factor == FACTOR_NONE ? (double)m->bank->p : 1;
+    double noise_only = (double)m->samples->n - (double)f->rank - 1; /* directions; one went with s */
+    for (size_t w = 0; w < COUNT_OF(widths); w++)
+        g.open[w] = widths[w] * scale * scale * priors[prior].variance / features;
+    for (size_t i = 0; i < N_GRID; i++) {
+        double open = g.open[i / NOISE_LEVELS], sigma = bank_noises[i % NOISE_LEVELS], product = 1;
+        g.log_evidence[i] = log_prior_of(m->bank, i) - noise_only * log(sigma);
+        for (size_t k = 0; k < f->rank; k++) {
+            double factor = open * f->square[k] + sigma * sigma;
+            g.gain[k * N_GRID + i] = open / factor;
+            product *= factor;
+            if (k % FACTORS != FACTORS - 1 && k != f->rank - 1) continue;
+            g.log_evidence[i] -= 0.5 * log(product);
+            product = 1;
+        }
+        g.log_narrower[i] =
+            i < NOISE_LEVELS ? -INFINITY : fmax(g.log_narrower[i - NOISE_LEVELS], g.log_evidence[i - NOISE_LEVELS]);
+    }
+    return g;
+}
+
+struct forms { /* by noise level, times sigma^2: a'K^-1 a, a'K^-1 e, e'K^-1 e */
+    double mean[NOISE_LEVELS], mixed[NOISE_LEVELS], rest[NOISE_LEVELS];
 };
 
-#define FACTORS 16 /* each lies within 1e-7 and 1e13 */
-
 /* By Woodbury's formula. */
-static void fill_forms(const struct spectrum *f, const struct solution *s, double width, struct forms *out) {
-    double g = width * s->open;
-    for (size_t i = 0; i < NOISE_LEVELS; i++)
-        out->mean[i] = s->square, out->mixed[i] = 0, out->rest[i] = s->left, out->determinant[i] = 1,
-        out->log_others[i] = 0;
-    for (size_t k = 0; k < f->rank; k++) {
-        double square = g * f->square[k], mean = g * s->mean[k] * s->mean[k];
-        double mixed = g * s->mean[k] * s->rest[k], rest = g * s->rest[k] * s->rest[k];
+static void fill_forms(const struct grid *g, const struct solution *s, size_t width, struct forms *out) {
+    for (size_t i = 0; i < NOISE_LEVELS; i++) out->mean[i] = s->square, out->mixed[i] = 0, out->rest[i] = s->left;
+    for (size_t k = 0; k < g->spectrum->rank; k++) {
+        const double *gain = g->gain + k * N_GRID + width * NOISE_LEVELS;
+        double mean = s->mean[k] * s->mean[k], mixed = s->mean[k] * s->rest[k], rest = s->rest[k] * s->rest[k];
         for (size_t i = 0; i < NOISE_LEVELS; i++) {
-            double t = square + bank_noises[i] * bank_noises[i], inverse = 1 / t;
-            out->determinant[i] *= t;
-            out->mean[i] -= mean * inverse;
-            out->mixed[i] -= mixed * inverse;
-            out->rest[i] -= rest * inverse;
+            out->mean[i] -= mean * gain[i];
+            out->mixed[i] -= mixed * gain[i];
+            out->rest[i] -= rest * gain[i];
         }
-        if (k % FACTORS == FACTORS - 1)
-            for (size_t i = 0; i < NOISE_LEVELS; i++)
-                out->log_others[i] += log(out->determinant[i]), out->determinant[i] = 1;
     }
 }
 
-static void fill_evidence(struct mixture *m, const struct spectrum *f, double log_prior, struct solution *out) {
-    struct forms forms;
-    double free = (double)m->samples->n - (double)f->rank - 1; /* directions of noise alone; one went with s */
-    double proxies = (double)m->bank->n_proxies, wider = WIDER * proxies / (proxies + WIDER_HALF);
-    for (size_t w = 0; w < COUNT_OF(widths); w++) {
-        double log_width = -wider * fmax(log2(widths[w]), 0);
-        fill_forms(f, out, widths[w], &forms);
-        for (size_t i = 0; i < NOISE_LEVELS; i++) {
-            double *mass = &out->mass[w * NOISE_LEVELS + i], log_sigma = m->log_sigma[i];
+/* Widest first: whatever the noise, what a width leaves unexplained and its mean's form are no less at a narrower one,
+ * so that most components are given up after the first. No logarithm is taken where the mass is too little whatever it
+ * is: the mean's form is at least its square times sigma^2 over the largest factor. */
+static void fill_evidence(struct mixture *m, const struct grid *g, double log_prior, struct solution *out) {
+    bool go_on = true;
+    for (size_t i = 0; i < N_GRID; i++) out->mass[i] = -INFINITY;
+    for (size_t w = COUNT_OF(widths); w-- > 0 && go_on;) {
+        struct forms forms;
+        fill_forms(g, out, w, &forms);
+        go_on = false;
+        for (size_t i = 0, at = w * NOISE_LEVELS; i < NOISE_LEVELS; i++, at++) {
             double left = forms.rest[i] - forms.mixed[i] * forms.mixed[i] / forms.mean[i];
-            double fit = log_prior + log_width + m->bank->log_noise[i] - free * log_sigma -
-                         0.5 * left / (bank_noises[i] * bank_noises[i]);
-            *mass = -INFINITY; /* no logarithm for what is hopeless whatever it is: the determinant is sigma^2rank at
-                                  least, and the mean's form sigma^2 over the largest of its factors */
-            if (fit - (double)f->rank * log_sigma + MOST_OF_MEAN < m->top + LEAST_LOG) continue;
-            *mass = fit - 0.5 * log(forms.determinant[i] * forms.mean[i] / out->square) - 0.5 * forms.log_others[i];
-            if (*mass > m->top) m->top = *mass;
+            double fit = log_prior - 0.5 * left / (bank_noises[i] * bank_noises[i]), least = m->top + LEAST_LOG;
+            if (fit + MOST_OF_MEAN + fmax(g->log_evidence[at], g->log_narrower[at]) < least) continue;
+            fit -= 0.5 * log(forms.mean[i] / out->square);
+            out->mass[at] = fit + g->log_evidence[at];
+            out->likely |= out->mass[at] >= least;
+            go_on |= fit + g->log_narrower[at] >= least;
+            m->top = fmax(m->top, out->mass[at]);
         }
     }
 }
@@ -131,41 +169,45 @@ static void fill_evidence(struct mixture *m, const struct spectrum *f, double lo
 /* ---- Mixing ---- */
 
 static struct component *components(const struct bank *b, size_t *n, struct arena *scratch) {
-    struct component *c = arena_array(scratch, 1 + b->n_rows + COUNT_OF(vague), sizeof *c);
-    double each = -log((double)(b->n_rows + COUNT_OF(vague) + 1)), near = sqrt(NEAR);
+    struct component *c = arena_array(scratch, b->n_rows + 3, sizeof *c);
+    double each = -log((double)(b->n_rows + 3));
     const double *average = b->view_share[b->n_proxies];
     *n = 0;
-    c[(*n)++] = (struct component){b->mean, FACTOR_BANK, 1, average, 0};
-    for (size_t i = 0; i < b->n_rows; i++)
-        c[(*n)++] =
-            (struct component){b->rows + i * b->p, FACTOR_BANK, near, i < b->n_proxies ? b->view_share[i] : average,
-                               each + (i < b->n_proxies ? 0 : log(ANALYTIC))};
+    c[(*n)++] = (struct component){b->mean, AS_DEVICES, average, 0};
+    for (size_t i = 0; i < b->n_rows; i++) {
+        bool measured = i < b->n_proxies;
+        c[(*n)++] = (struct component){b->rows + i * b->p, AS_PROXY, measured ? b->view_share[i] : average,
+                                       measured ? each : each + log(ANALYTIC)};
+    }
     size_t present = 0;
     double *flat = arena_array(scratch, b->p, sizeof *flat);
     for (size_t j = 0; j < b->p; j++) present += b->scale[j] > 0;
     for (size_t j = 0; j < b->p; j++) flat[j] = b->scale[j] > 0 ? 1 / (double)present : 0;
-    for (size_t i = 0; i < COUNT_OF(vague); i++)
-        c[(*n)++] = (struct component){flat, FACTOR_NONE, sqrt(vague[i] / (double)b->p), average, each};
+    c[(*n)++] = (struct component){flat, VAGUE, average, each};
+    c[(*n)++] = (struct component){flat, VAGUER, average, each};
     return c;
 }
 
+/* The first component is the mean device: its scale says for all of them how much a share of the spread is. */
 static void solve_view(struct mixture *m, size_t view, struct arena *scratch) {
     const struct samples *s = m->samples;
     double *a = arena_array(scratch, s->n, sizeof *a), *e = arena_array(scratch, s->n, sizeof *e);
-    m->view[view] = see_view(m->bank, s, view, scratch);
+    struct view_samples *seen = &m->view[view];
+    *seen = see_view(m->bank, s, view, scratch);
     for (size_t i = 0; i < m->n_components; i++) {
         const struct component *c = &m->components[i];
-        const struct spectrum *f = &m->view[view].spectrum[c->factor];
+        const struct spectrum *f = &seen->spectrum[priors[c->prior].factor];
         struct solution *out = &m->solutions[view * m->n_components + i];
-        fill_mean(s, m->view[view].shares, c, a, e, out);
-        out->open = out->scale * out->scale * c->narrow * c->narrow;
+        fill_mean(s, seen->shares, c, a, e, out);
+        for (size_t k = 0; k < PRIOR_COUNT && i == 0; k++)
+            m->grid[view][k] = grid_of(m, &seen->spectrum[priors[k].factor], (enum prior)k, out->scale, scratch);
         out->mean = arena_array(scratch, f->rank, sizeof *out->mean);
         out->rest = arena_array(scratch, f->rank, sizeof *out->rest);
         for (size_t k = 0; k < f->rank; k++) {
             out->mean[k] = dot(f->change + k * s->n, a, s->n);
             out->rest[k] = dot(f->change + k * s->n, e, s->n);
         }
-        fill_evidence(m, f, c->log_prior + log(fmax(c->view_share[view], 1e-12)), out);
+        fill_evidence(m, &m->grid[view][c->prior], c->log_prior + log(fmax(c->view_share[view], 1e-12)), out);
     }
 }
 
@@ -174,12 +216,12 @@ static void normalize(struct mixture *m) {
     size_t count = m->n_components * m->samples->n_views;
     double top = m->top, total = 0;
     for (size_t i = 0; i < count; i++)
-        for (size_t k = 0; k < N_GRID; k++) {
+        for (size_t k = 0; k < N_GRID && m->solutions[i].likely; k++) {
             double *mass = &m->solutions[i].mass[k], log_mass = *mass - top;
             total += *mass = log_mass > LEAST_LOG ? exp(log_mass) : 0;
         }
     for (size_t i = 0; i < count; i++)
-        for (size_t k = 0; k < N_GRID; k++) m->solutions[i].mass[k] /= total;
+        for (size_t k = 0; k < N_GRID && m->solutions[i].likely; k++) m->solutions[i].mass[k] /= total;
 }
 
 struct sums {     /* over the grid of a component; directions are those of the spectrum */
@@ -194,12 +236,13 @@ struct spread { /* what the components of a factor add to the covariance: open L
 
 /* The posterior at one point of the grid: of s, and of z given s. Leaves how z changes with s, times the deviation of
  * s, in tilts[k][at]. No covariance is asked for: `spread` is NULL. */
-static void add_point(const struct spectrum *f, const struct solution *s, size_t point, struct sums *sums,
+static void add_point(const struct grid *g, const struct solution *s, size_t point, struct sums *sums,
                       struct spread *spread, double (*tilts)[N_GRID], size_t at) {
-    double mass = s->mass[point], sigma = bank_noises[point % NOISE_LEVELS], g = s->open * widths[point / NOISE_LEVELS];
+    const struct spectrum *f = g->spectrum;
+    double mass = s->mass[point], sigma = bank_noises[point % NOISE_LEVELS], open = g->open[point / NOISE_LEVELS];
     double mean = s->square, mixed = 0, gain[FT_LEARNED], tilt[FT_LEARNED];
     for (size_t k = 0; k < f->rank; k++) {
-        gain[k] = g / (g * f->square[k] + sigma * sigma);
+        gain[k] = g->gain[k * N_GRID + point];
         tilt[k] = gain[k] * s->mean[k];
         mean -= tilt[k] * s->mean[k];
         mixed -= tilt[k] * s->rest[k];
@@ -209,25 +252,26 @@ static void add_point(const struct spectrum *f, const struct solution *s, size_t
     for (size_t k = 0; k < f->rank; k++) sums->z[k] += mass * (gain[k] * s->rest[k] - change * tilt[k]);
     if (!spread) return;
     sums->variance += variance;
-    spread->open += mass * g;
+    spread->open += mass * open;
     for (size_t k = 0; k < f->rank; k++) {
         sums->tilt[k] += variance * tilt[k];
-        spread->inner[k * f->rank + k] -= mass * g * gain[k] * f->square[k];
+        spread->inner[k * f->rank + k] -= mass * open * gain[k] * f->square[k];
         tilts[k][at] = deviation * tilt[k];
     }
 }
 
-static struct sums add_grid(const struct spectrum *f, const struct solution *s, struct spread *spread) {
+static struct sums add_grid(const struct grid *g, const struct solution *s, struct spread *spread) {
+    size_t rank = g->spectrum->rank;
     double tilts[FT_LEARNED][N_GRID];
     struct sums sums = {0};
     size_t n = 0;
     for (size_t i = 0; i < N_GRID; i++)
-        if (s->mass[i] > 0) add_point(f, s, i, &sums, spread, tilts, n++);
-    for (size_t k = 0; k < f->rank && spread; k++)
+        if (s->mass[i] > 0) add_point(g, s, i, &sums, spread, tilts, n++);
+    for (size_t k = 0; k < rank && spread; k++)
         for (size_t l = 0; l <= k; l++) {
             double product = dot(tilts[k], tilts[l], n);
-            spread->inner[k * f->rank + l] += product;
-            if (l < k) spread->inner[l * f->rank + k] += product;
+            spread->inner[k * rank + l] += product;
+            if (l < k) spread->inner[l * rank + k] += product;
         }
     return sums;
 }
@@ -281,15 +325,15 @@ static void mix_view(const struct mixture *m, size_t view, struct posterior *pos
     for (size_t i = 0; i < n; i++) {
         const struct component *c = &m->components[i];
         const struct solution *s = &m->solutions[view * n + i];
-        const struct spectrum *f = &m->view[view].spectrum[c->factor];
-        for (size_t k = 0; k < N_GRID; k++) shares[i] += s->mass[k];
+        const struct grid *g = &m->grid[view][c->prior];
+        for (size_t k = 0; k < N_GRID && s->likely; k++) shares[i] += s->mass[k];
         if (shares[i] < SMALL_SHARE) continue;
         for (size_t k = 0; k < N_GRID; k++) {
             post->levels[k % NOISE_LEVELS].mass += s->mass[k];
             if (k < NOISE_LEVELS) post->scale_only += s->mass[k];
         }
-        struct sums sums = add_grid(f, s, covariance ? &spreads[c->factor] : NULL);
-        add_component(c, f, s, &sums, p, means + i * p, covariance);
+        struct sums sums = add_grid(g, s, covariance ? &spreads[priors[c->prior].factor] : NULL);
+        add_component(c, g->spectrum, s, &sums, p, means + i * p, covariance);
         post->share[view] += shares[i];
         for (size_t j = 0; j < p; j++) w[j] += means[i * p + j];
     }
@@ -325,7 +369,6 @@ void bank_posterior(const struct bank *b, const struct samples *s, bool covarian
     assert(s->p == b->p && s->n_views == b->n_views && s->n > 0);
     *post = (struct posterior){.p = b->p, .n_views = b->n_views};
     struct mixture m = {.bank = b, .samples = s, .top = -INFINITY};
-    for (size_t i = 0; i < NOISE_LEVELS; i++) m.log_sigma[i] = log(bank_noises[i]);
     m.components = components(b, &m.n_components, arena);
     m.solutions = arena_array(arena, b->n_views * m.n_components, sizeof *m.solutions);
     for (size_t v = 0; v < b->n_views; v++) solve_view(&m, v, arena);

@@ -41,6 +41,14 @@ Test(bank, learns_from_few) {
     cr_expect(posterior.noise < 0.03, "noise %g", posterior.noise);
 }
 
+/* Simulators have no noise at all. */
+Test(bank, is_certain_of_what_is_exact) {
+    struct posterior posterior;
+    double error = error_after(70, 0, 1, VIEW_KEPT, &posterior);
+    cr_expect(error < 1e-4, "error %g", error);
+    cr_expect(posterior.noise < 1e-4, "noise %g", posterior.noise);
+}
+
 Test(bank, finds_the_view) {
     struct posterior posterior;
     double error = error_after(12, 0.01, VIEW_COUNT, VIEW_KEPT, &posterior);
