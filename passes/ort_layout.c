@@ -96,7 +96,7 @@ static void block_conv(struct layout *l, uint32_t node) {
 
 static void block_pool(struct layout *l, uint32_t node, bool must_be_blocked) {
     uint32_t x = node_in(ort_node(l->o, node), 0);
-    bool fits = ort_tensor(l->o, x)->rank == 4 && dim_at(l->o, x, 1) > 0 && dim_at(l->o, x, 1) % 16 == 0 &&
+    bool fits = ort_tensor(l->o, x)->rank == 4 && dim_at(l->o, x, 1) > 0 && dim_at(l->o, x, 1) % l->o->block == 0 &&
                 ort_node(l->o, node)->n_outputs == 1;
     if (!fits || (must_be_blocked && given(l, x) == NONE)) return;
     set_first_input(l->o, node, enter(l, node, x));

@@ -8,9 +8,9 @@ TestSuite(lower_ort, .init = small_setup, .fini = small_teardown);
 static const struct runtime blocked = {.lowering = "ort", .view = VIEW_KEPT, .block = 16, .threads = 1};
 
 /* "Conv+act ReorderOutput": the kernels in order, with what was fused into them. */
-static void expect(const char *kernels) {
+static void expect_on(const struct runtime *runtime, const char *kernels) {
     char text[2048] = "";
-    run_all(&blocked);
+    run_all(runtime);
     for (size_t i = 0; i < run.workload->n_kernels; i++) {
         const struct kernel *k = &run.workload->kernels[i];
         size_t used = strlen(text);
@@ -20,6 +20,10 @@ static void expect(const char *kernels) {
                                      : "");
     }
     cr_assert_str_eq(text, kernels);
+}
+
+static void expect(const char *kernels) {
+    expect_on(&blocked, kernels);
 }
 
 static uint32_t relu(uint32_t x) {
@@ -116,6 +120,15 @@ Test(lower_ort, swish_is_one_operator_hard_swish_two) {
     x = build_conv(&b, x, 32, 32, 1, 1, 1, true);
     build_output(&b, build_unary(&b, "HardSwish", x), "out");
     expect("Conv ReorderOutput QuickGelu ReorderInput Conv ReorderOutput HardSigmoid Mul");
+}
+
+/* How many channels a block holds is the processor's: 24 are three blocks of 8. */
+Test(lower_ort, pooling_needs_whole_blocks) {
+    struct runtime narrow = blocked;
+    narrow.block = 8;
+    build_output(&b, build_unary(&b, "GlobalAveragePool", relu(conv_norm(image(3, 16), 3, 24, 3))), "out");
+    expect_on(&narrow, "Conv+act GlobalAveragePool ReorderOutput");
+    expect_on(&blocked, "Conv+act ReorderOutput GlobalAveragePool");
 }
 
 Test(lower_ort, concatenation_needs_whole_blocks) {
