@@ -37,6 +37,8 @@ static const struct {
 
 /* ---- One component on one view ---- */
 
+#define MEAN_DEVICE 0 /* the first component */
+
 struct component {
     const double *mean; /* p shares */
     enum prior prior;
@@ -95,6 +97,7 @@ static void fill_mean(const struct samples *s, const double *shares, const struc
 
 #define FACTORS 16 /* of a determinant, each within 1e-9 and 1e13, are multiplied before a logarithm is taken */
 
+/* Of a width and a noise. */
 static double log_prior_of(const struct bank *b, size_t point) {
     double proxies = (double)b->n_proxies, wider = WIDER * proxies / (proxies + WIDER_HALF);
     return b->log_noise[point % NOISE_LEVELS] - wider * fmax(log2(widths[point / NOISE_LEVELS]), 0);
@@ -169,8 +172,9 @@ static void fill_evidence(struct mixture *m, const struct grid *g, double log_pr
 /* ---- Mixing ---- */
 
 static struct component *components(const struct bank *b, size_t *n, struct arena *scratch) {
-    struct component *c = arena_array(scratch, b->n_rows + 3, sizeof *c);
-    double each = -log((double)(b->n_rows + 3));
+    size_t count = b->n_rows + 3; /* besides: the mean device and two that know none */
+    struct component *c = arena_array(scratch, count, sizeof *c);
+    double each = -log((double)count);
     const double *average = b->view_share[b->n_proxies];
     *n = 0;
     c[(*n)++] = (struct component){b->mean, AS_DEVICES, average, 0};
@@ -188,7 +192,12 @@ static struct component *components(const struct bank *b, size_t *n, struct aren
     return c;
 }
 
-/* The first component is the mean device: its scale says for all of them how much a share of the spread is. */
+/* Once for all components: `scale` is the mean device's. */
+static void fill_grids(struct mixture *m, size_t view, double scale, struct arena *scratch) {
+    for (int k = 0; k < PRIOR_COUNT; k++)
+        m->grid[view][k] = grid_of(m, &m->view[view].spectrum[priors[k].factor], (enum prior)k, scale, scratch);
+}
+
 static void solve_view(struct mixture *m, size_t view, struct arena *scratch) {
     const struct samples *s = m->samples;
     double *a = arena_array(scratch, s->n, sizeof *a), *e = arena_array(scratch, s->n, sizeof *e);
@@ -199,8 +208,7 @@ static void solve_view(struct mixture *m, size_t view, struct arena *scratch) {
         const struct spectrum *f = &seen->spectrum[priors[c->prior].factor];
         struct solution *out = &m->solutions[view * m->n_components + i];
         fill_mean(s, seen->shares, c, a, e, out);
-        for (size_t k = 0; k < PRIOR_COUNT && i == 0; k++)
-            m->grid[view][k] = grid_of(m, &seen->spectrum[priors[k].factor], (enum prior)k, out->scale, scratch);
+        if (i == MEAN_DEVICE) fill_grids(m, view, out->scale, scratch);
         out->mean = arena_array(scratch, f->rank, sizeof *out->mean);
         out->rest = arena_array(scratch, f->rank, sizeof *out->rest);
         for (size_t k = 0; k < f->rank; k++) {
